@@ -1,0 +1,217 @@
+"""The exam on the prior: fresh curves that no training run has seen, and the two ways in which answers are judged.
+
+Letters: B curves, T points, Q queries.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from lcpfn.belief import Belief
+from lcpfn.checkpoint import Checkpoint, digest
+from lcpfn.config import KINDS, ModelConfig
+from lcpfn.coordinates import Coordinates, frame
+from lcpfn.engine import Engine
+from lcpfn.metric import Metric
+from lcpfn.network import Network
+from lcpfn.pfn import PFN
+from lcpfn.priors import Paper
+from lcpfn.training.objective import Objective
+from lcpfn.training.randomness import generator
+
+CURVES = 10_000
+CALIBRATION_CURVES = 4_000  # 3 kinds at 7 cut-offs cost four times as much as the scores
+QUICK_CURVES = 200
+BLOCK = 200  # curves at a time; block n is a function of (SEED, n) alone, so fewer curves are the first of more
+LENGTH = 100
+SEED = 0
+EXAM, TIMES = 100, 101  # first step of the two streams' paths; training uses 0 to 2, whatever its seed
+CUTS = (10, 20, 40, 80)  # points seen, of 100: the columns of the LC-PFN paper
+CALIBRATION_CUTS = (5, 10, 20, 40, 60, 80, 90)
+LEVELS = (0.5, 0.8, 0.9, 0.95)  # of central intervals
+ASKED = 5  # random later times of each curve, at each cut-off of the calibration
+METRIC = Metric("max", bounds=(0.0, 1.0), overshoot=True)  # the prior's noise carries y past the bounds of its signal
+SAY_EVERY_S = 15.0
+
+
+class Answers(Protocol):
+    """An engine, as far as the exam needs one."""
+
+    def predict(self, y: Any, t_query: Any, *, kind: str, metric: Metric) -> Belief:
+        """The belief (B, Q) about times t_query (Q,) or (B, Q), given y (B, T) at times 1..T."""
+
+
+class OriginalAnswers:
+    """Answers of the original layout, which `lcpfn.PFN` does not run: by the torch network of the training.
+
+    Args:
+        checkpoint: of layout "original".
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.config = ModelConfig(**checkpoint.config["model"])
+        self.coordinates = Coordinates(**checkpoint.config["coordinates"])
+        low, high = checkpoint.provenance["prior"]["bounds"]
+        self.objective = Objective(self.config, self.coordinates, (low, high)).eval()
+        weights = {name: torch.tensor(values) for name, values in checkpoint.weights.items()}
+        self.objective.model.load_state_dict(weights)
+        self.engine = Engine(self.config, self.coordinates, Network(self.config, {}, np), None)  # for what raw outputs mean
+
+    @torch.inference_mode()
+    def predict(self, y: Any, t_query: Any, *, kind: str, metric: Metric) -> Belief:
+        """The belief (B, Q) about times t_query (Q,) or (B, Q), given y (B, T) at times 1..T."""
+        y = torch.as_tensor(np.asarray(y, dtype=np.float64))
+        asked = np.broadcast_to(t_query, (len(y), np.shape(t_query)[-1]))
+        t = torch.arange(1.0, y.shape[1] + 1, dtype=torch.float64).expand(len(y), -1)
+        bounds = (torch.full_like(y[:, 0], bound) for bound in metric.upward_bounds)
+        view = frame(self.coordinates, t, y, *bounds, torch)
+        after = torch.full(asked.shape, y.shape[1])
+        queries = torch.tensor(asked, dtype=torch.float64)
+        raw = self.objective.model.raw(view, t, after, queries, torch.tensor([KINDS.index(kind)]))
+        place = view.location[:, -1:].expand(-1, asked.shape[1]), view.scale[:, -1:].expand(-1, asked.shape[1])
+        return self.engine.belief(raw.numpy(), *(part.numpy() for part in place), asked, kind, metric)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A checkpoint that sits the exam."""
+
+    name: str
+    answers: Answers
+    facts: dict[str, Any]  # for the JSON: what it is
+
+    @classmethod
+    def read(cls, path: Path, *, name: str | None = None) -> Contestant:
+        """The contestant in a checkpoint's file; NumPy's engine runs the causal layout, torch the original one."""
+        checkpoint = Checkpoint.read(path)
+        told, model = checkpoint.provenance, checkpoint.config["model"]
+        name = name or (path.stem if path.stem != "checkpoint" else path.resolve().parent.name)
+        facts = {
+            "name": name,
+            "sha256": digest(path),
+            "parameters": sum(values.size for values in checkpoint.weights.values()),
+            "curves_seen": told["curves_seen"],
+            "training_s": told.get("seconds"),
+            "layout": model["layout"],
+            "head": model["head"],
+            "values": checkpoint.config["coordinates"]["values"],
+        }
+        return cls(name, OriginalAnswers(checkpoint) if model["layout"] == "original" else PFN(checkpoint), facts)
+
+
+def shipped() -> list[Contestant]:
+    """All checkpoints of lcpfn.checkpoints, by name."""
+    folder = Path(str(importlib.resources.files("lcpfn.checkpoints")))
+    return [Contestant.read(path) for path in sorted(folder.glob("*.safetensors"))]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Up to BLOCK curves of the exam."""
+
+    y: np.ndarray  # (B, T) as measured
+    signal: np.ndarray  # (B, T) without noise
+    times: np.ndarray  # (B, len(CALIBRATION_CUTS), ASKED) whole numbers, later than each cut-off
+
+
+def draw(curves: int) -> Iterator[Block]:
+    """The first so many curves of the exam, block by block."""
+    first = np.array(CALIBRATION_CUTS)[:, None]
+    for number in range(-(-curves // BLOCK)):
+        drawn = Paper().sample(BLOCK, torch.arange(1.0, LENGTH + 1), generator=generator(SEED, EXAM, number))
+        share = torch.rand(BLOCK, len(CALIBRATION_CUTS), ASKED, generator=generator(SEED, TIMES, number)).numpy()
+        times = np.minimum(first + 1 + np.floor(share * (LENGTH - first)), LENGTH).astype(int)
+        kept = min(BLOCK, curves - number * BLOCK)
+        y, signal = (part.numpy().astype(np.float64)[:kept] for part in (drawn.y, drawn.signal))
+        yield Block(y, signal, times[:kept])
+
+
+def density(answers: Answers, block: Block) -> dict[str, np.ndarray]:
+    """Log density (nats, y in its own unit) and CRPS of the unseen part, means over all later points of a curve.
+
+    Returns:
+        (len(CUTS), B) each, under "log_density" and "crps".
+    """
+    scores: dict[str, list[np.ndarray]] = {"log_density": [], "crps": []}
+    for cut in CUTS:
+        belief = answers.predict(block.y[:, :cut], np.arange(cut + 1.0, LENGTH + 1), kind="value", metric=METRIC)
+        scores["log_density"].append(belief.log_prob(block.y[:, cut:]).mean(axis=1))
+        scores["crps"].append(belief.crps(block.y[:, cut:]).mean(axis=1))
+    return {name: np.stack(rows) for name, rows in scores.items()}
+
+
+def pits(answers: Answers, block: Block) -> np.ndarray:
+    """(len(KINDS), len(CALIBRATION_CUTS), B, ASKED) cdf of the truth at random later times; uniform if all is well."""
+    found = np.empty((len(KINDS), len(CALIBRATION_CUTS), len(block.y), ASKED))
+    for k, kind in enumerate(KINDS):
+        for c, cut in enumerate(CALIBRATION_CUTS):
+            times = block.times[:, c]
+            belief = answers.predict(block.y[:, :cut], times, kind=kind, metric=METRIC)
+            found[k, c] = belief.cdf(truth(block, cut, times, kind))
+    return found
+
+
+def truth(block: Block, cut: int, times: np.ndarray, kind: str) -> np.ndarray:
+    """(B, Q) true answers to questions of a kind about times (B, Q), after `cut` points."""
+    if kind == "best":
+        return np.take_along_axis(np.maximum.accumulate(block.y[:, cut:], axis=1), times - cut - 1, axis=1)
+    return np.take_along_axis(block.y if kind == "value" else block.signal, times - 1, axis=1)
+
+
+def examine(contestant: Contestant, curves: int, *, calibrated: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """All scores of a contestant as JSON, next to its facts.
+
+    Args:
+        contestant: who is judged.
+        curves: how many are used for the scores.
+        calibrated: how many of them, the first, for the calibration; 0: none.
+        say: takes lines on the progress.
+    """
+    began = said = time.perf_counter()
+    scores: list[dict[str, np.ndarray]] = []
+    found: list[np.ndarray] = []
+    for block in draw(curves):
+        scores.append(density(contestant.answers, block))
+        if len(found) * BLOCK < calibrated:
+            found.append(pits(contestant.answers, block))
+        if (now := time.perf_counter()) - said > SAY_EVERY_S:
+            said = now
+            say(f"{contestant.name}: {len(scores) * BLOCK:,} of {curves:,} curves, {now - began:.0f} s")
+    told = dict(contestant.facts)
+    for name in ("log_density", "crps"):
+        whole = np.concatenate([part[name] for part in scores], axis=1)  # (len(CUTS), curves)
+        told[name] = {str(cut): mean_and_error(row) for cut, row in zip(CUTS, whole)}
+    if found:
+        told["calibration"] = coverage(np.concatenate(found, axis=2))
+    shown = " ".join(f"{cut}:{score['mean']:.3f}" for cut, score in told["log_density"].items())
+    say(f"{contestant.name}: {shown} ({time.perf_counter() - began:.0f} s)")
+    return told
+
+
+def coverage(found: np.ndarray) -> list[dict[str, Any]]:
+    """How often the truth lay in the central intervals, by kind, level and cut-off; cut-off None is all of them together.
+
+    Args:
+        found: of `pits`, all curves.
+    """
+    told: list[dict[str, Any]] = []
+    for k, kind in enumerate(KINDS):
+        for level in LEVELS:
+            inside = np.abs(found[k] - 0.5) <= level / 2  # (cut-offs, B, ASKED)
+            cells: list[tuple[int | None, np.ndarray]] = [(None, inside.mean(axis=(0, 2)))]
+            cells += [(cut, row.mean(axis=1)) for cut, row in zip(CALIBRATION_CUTS, inside)]
+            told += [{"kind": kind, "level": level, "cut": cut, **mean_and_error(cell)} for cut, cell in cells]
+    return told
+
+
+def mean_and_error(values: np.ndarray) -> dict[str, float]:
+    """Mean and standard error over curves (B,): answers about one curve are not independent, curves are."""
+    return {"mean": float(values.mean()), "se": float(values.std(ddof=1) / np.sqrt(len(values)))}

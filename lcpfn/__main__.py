@@ -1,0 +1,3 @@
+from lcpfn.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,150 @@
+"""A forecast of one curve as the command `lcpfn` prints it: records for JSON, and from them a table for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lcpfn.belief import Belief
+from lcpfn.table import Curve
+
+LEVELS = (0.5, 0.8, 0.95)  # of the intervals in the table
+QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # of the records; the ends of those intervals, and the median
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What is believed of one curve, next to what was seen, and to what happened as far as that is known."""
+
+    belief: Belief  # (Q,)
+    seen: Curve  # what the belief knows
+    rest: Curve  # later values, with times of their own; empty where there are none
+    best: Belief | None = None  # (R,) of the best value until the future times among the Q; goes with the incumbent
+    incumbent: float | None = None
+
+    @property
+    def record(self) -> tuple[float, float] | None:
+        """Time and value of the best that was seen, the first time if it came twice; None if nothing was seen."""
+        if np.isnan(self.seen.y).all():
+            return None
+        where = int(np.nanargmax(self.belief.metric.sign * self.seen.y))
+        return float(self.seen.times[where]), float(self.seen.y[where])
+
+    def forecasts(self) -> list[dict[str, Any]]:
+        """Q records of plain numbers, None where there is no number."""
+        belief, record = self.belief, self.record
+        better = None if record is None else belief.prob_better(record[1])
+        beaten, truth = self._beaten(), dict(zip(self.rest.times, self.rest.y))
+        quantiles, mean, std = belief.quantile(np.array(QUANTILES)), belief.mean(), belief.std()
+        return [
+            {
+                "t": float(t),
+                "mean": _finite(mean[i]),
+                "std": _finite(std[i]),
+                "quantiles": {str(q): _finite(value) for q, value in zip(QUANTILES, quantiles[i])},
+                "prob_better_than_best_seen": None if better is None else _finite(better[i]),
+                "prob_incumbent_beaten_by_then": beaten.get(float(t)),
+                "truth": _finite(truth.get(float(t), math.nan)),
+            }
+            for i, t in enumerate(belief.t)
+        ]
+
+    def document(self, **about: Any) -> dict[str, Any]:
+        """What `--json` prints; keys may be added, but none removed or changed without a new "format"."""
+        measured, metric, record = ~np.isnan(self.seen.y), self.belief.metric, self.record
+        last = None
+        if record is not None:
+            last = {"t": float(self.seen.times[measured][-1]), "y": float(self.seen.y[measured][-1])}
+        return {
+            "format": 1,
+            **about,
+            "column": self.seen.name,
+            "metric": {"direction": metric.direction, "bounds": list(metric.bounds)},
+            "kind": self.belief.kind,
+            "observed": {
+                "count": int(measured.sum()),
+                "last": last,
+                "best": None if record is None else {"t": record[0], "y": record[1]},
+            },
+            "incumbent": self.incumbent,
+            "forecast": self.forecasts(),
+        }
+
+    def about(self) -> str:
+        """A line on what was seen."""
+        measured, metric, record, clock = ~np.isnan(self.seen.y), self.belief.metric, self.record, self.seen.clock
+        what = f"{self.seen.name} ({'higher' if metric.direction == 'max' else 'lower'} is better)"
+        if record is None:
+            return f"{what}: nothing seen yet"
+        count = f"{measured.sum()} value{'s' if measured.sum() > 1 else ''}"
+        last = self.seen.times[measured][-1]
+        return f"{what}: {count} seen up to {clock} {last:.6g}, the best {record[1]:.5g} at {clock} {record[0]:.6g}"
+
+    def table(self, *, every: bool) -> str:
+        """A table in ASCII; of every query, or of a few that stand for all."""
+        forecasts = self.forecasts()
+        if not every:
+            forecasts = [forecasts[i] for i in spread(len(forecasts))]
+        widths = [f["quantiles"]["0.75"] - f["quantiles"]["0.25"] for f in forecasts]
+        show = _format(min(widths), max(abs(f["quantiles"]["0.5"]) for f in forecasts))
+        sign = ">" if self.belief.metric.direction == "max" else "<"
+        columns: list[tuple[str, Callable[[dict[str, Any]], str]]] = [(self.seen.clock, lambda f: f"{f['t']:.6g}")]
+        if any(f["truth"] is not None for f in forecasts):
+            columns.append(("truth", lambda f: show(f["truth"])))
+        columns.append(("median", lambda f: show(f["quantiles"]["0.5"])))
+        for level in LEVELS:
+            low, high = (str(round((1 + side * level) / 2, 6)) for side in (-1, 1))
+            columns.append((f"{100 * level:.4g} %", _between(low, high, show)))
+        if self.record is not None:
+            columns.append((f"P({sign} {self.record[1]:.5g})", lambda f: _percent(f["prob_better_than_best_seen"])))
+        if self.incumbent is not None:
+            title = f"P({sign} {self.incumbent:.5g} by then)"
+            columns.append((title, lambda f: _percent(f["prob_incumbent_beaten_by_then"])))
+        texts = [[title, *map(cell, forecasts)] for title, cell in columns]
+        padded = [[text.rjust(max(map(len, column))) for text in column] for column in texts]
+        return "\n".join("  ".join(row) for row in zip(*padded))
+
+    def _beaten(self) -> dict[float, float | None]:
+        """By time, the probability that the incumbent is beaten until then, 1 if it already is."""
+        if self.best is None:
+            return {}
+        assert self.incumbent is not None
+        record = self.record
+        done = record is not None and self.belief.metric.sign * (record[1] - self.incumbent) > 0
+        probability = np.ones(self.best.shape) if done else self.best.prob_better(self.incumbent)
+        return {float(t): _finite(p) for t, p in zip(self.best.t, probability)}
+
+
+def spread(count: int) -> list[int]:
+    """Indices that stand for all: of the next step, of a quarter, half, three quarters, and of the last.
+
+    >>> spread(80), spread(2)
+    ([0, 19, 39, 59, 79], [0, 1])
+    """
+    return sorted({0, *(math.ceil(count * part / 4) - 1 for part in (1, 2, 3, 4))})
+
+
+def _finite(value: float) -> float | None:
+    """The number as JSON knows it, which has neither NaN nor infinity."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _format(width: float, size: float) -> Callable[[float | None], str]:
+    """Turns numbers into text with two digits of the narrowest interval's width."""
+    decimals = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 4
+    style = f".{decimals}f" if decimals <= 8 and size < 1e7 else ".5g"
+    return lambda value: "-" if value is None else format(value, style)
+
+
+def _between(low: str, high: str, show: Callable[[float | None], str]) -> Callable[[dict[str, Any]], str]:
+    return lambda forecast: f"{show(forecast['quantiles'][low])} to {show(forecast['quantiles'][high])}"
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "<0.1 %" if 0 < value < 0.001 else ">99.9 %" if 0.999 < value < 1 else f"{100 * value:.1f} %"

@@ -1,0 +1,171 @@
+"""The command `lcpfn`: what it takes, and how it ends; what it does stands in `lcpfn.commands`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+import lcpfn
+
+FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # exit codes; the last two as a shell reports SIGINT and SIGPIPE
+
+EXAMPLES = """examples:
+  lcpfn demo
+  lcpfn predict log.csv --horizon 100 --plot forecast.png
+  lcpfn predict log.csv --column val_error --direction min --horizon 100 --incumbent 0.08
+  echo 0.31 0.42 0.48 0.52 | lcpfn predict - --at 50,100 --json
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of the command: 0, 2 after an error, 130 after Ctrl-C, 141 if nobody reads the answer."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a column's name must not stop an ASCII terminal
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()  # here, so that a reader who left is noticed inside the try
+        return code
+    except SystemExit as error:  # argparse: --help, --version, wrong usage
+        return error.code if isinstance(error.code, int) else FAILED
+    except KeyboardInterrupt:
+        print("lcpfn: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
+        return BROKEN_PIPE
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        print(f"lcpfn: {message}", file=sys.stderr)
+        return FAILED
+    except (ValueError, ImportError) as error:  # what the library raises for wrong input and missing extras
+        print(f"lcpfn: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["train"]:  # its flags are made from its own options, and need torch to be asked for
+        from lcpfn import commands
+
+        return commands.train(arguments[1:])
+    options = _parser().parse_args(arguments)
+    from lcpfn import commands
+
+    run = {"predict": commands.predict, "demo": commands.demo, "info": commands.info}[options.command]
+    return run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lcpfn",
+        description="Calibrated beliefs about the rest of a learning curve.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lcpfn {lcpfn.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_predict(commands)
+    demo = commands.add_parser(
+        "demo",
+        help="forecast a recorded curve after 20 of its 100 epochs, next to what happened",
+        description="Forecasts a recorded learning curve and shows what happened; writes a picture, prints a table.",
+        allow_abbrev=False,
+    )
+    # The names of lcpfn.demo.CURVES; a test keeps them equal. Reading them there would load NumPy for --help.
+    demo.add_argument("--curve", choices=("slow", "fast", "noisy"), default="slow", help="default: slow")
+    demo.add_argument("--observe", type=_count, default=20, metavar="N", help="epochs that are seen (default: 20)")
+    demo.add_argument("--out", metavar="FILE", help="the picture (default: lcpfn-demo.png); its ending says the format")
+    _add_checkpoint(demo)
+    info = commands.add_parser(
+        "info",
+        help="what a checkpoint is and where it comes from",
+        description="Prints a checkpoint's size, digest, configuration and provenance.",
+        allow_abbrev=False,
+    )
+    info.add_argument(
+        "checkpoint", nargs="?", metavar="CHECKPOINT", help="name of a shipped one, or a .safetensors file"
+    )
+    info.add_argument("--json", action="store_true", help="print JSON")
+    commands.add_parser("train", help="train a network on a prior (needs torch); lcpfn train --help lists its flags")
+    return parser
+
+
+def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="forecast a learning curve from a CSV file or a list of numbers",
+        description="Forecasts a learning curve: prints a table, or JSON, and draws a picture.",
+        epilog="Lists that start with a minus sign need an equals sign: --bounds=-1,1",
+        allow_abbrev=False,
+    )
+    curve = predict.add_argument_group("the curve")
+    curve.add_argument("file", metavar="FILE", help="CSV with or without header, or a bare list; - for standard input")
+    curve.add_argument("--column", metavar="NAME", help="values, by name or number (default: val_accuracy, accuracy, "
+                       "... or the only column of numbers)")  # fmt: skip
+    curve.add_argument("--time-column", metavar="NAME", help='times, by name or number; "rows" counts rows from 1')
+    curve.add_argument(
+        "--observe", type=_count, metavar="N", help="see the first N values only, keep the rest as truth"
+    )
+    metric = predict.add_argument_group("the metric (default: that of the checkpoint)")
+    metric.add_argument("--direction", choices=("max", "min"), help="max: higher is better; min: lower is better")
+    metric.add_argument(
+        "--bounds", type=_bounds, metavar="LOW,HIGH", help="possible values, as in 0,100; 0, if open above"
+    )
+    question = predict.add_argument_group("the question")
+    question.add_argument("--horizon", type=_number, metavar="T", help="forecast all steps up to this time")
+    question.add_argument("--at", type=_numbers, metavar="T,T,...", help="forecast these times alone")
+    question.add_argument(
+        "--kind",
+        choices=("value", "signal", "best"),
+        default="value",
+        help="value: what will be measured (default); signal: without noise; best: the best value until then",
+    )
+    question.add_argument("--incumbent", type=_number, metavar="Y", help="a value to beat: adds P(beaten by then)")
+    question.add_argument("--stretch-time", action="store_true", help="map the times on those the checkpoint knows")
+    _add_checkpoint(question)
+    answer = predict.add_argument_group("the answer")
+    answer.add_argument("--json", action="store_true", help="print JSON, with all steps")
+    answer.add_argument("--plot", metavar="FILE", help="draw curve and fan; the ending says the format (png, svg, pdf)")
+
+
+def _add_checkpoint(parser: argparse._ActionsContainer) -> None:
+    help = "name of a shipped one, or a .safetensors file (default: default)"
+    parser.add_argument("--checkpoint", default="default", metavar="NAME", help=help)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):  # also true of nan
+        raise argparse.ArgumentTypeError(f"must be a finite number, got {text!r}")
+    return value
+
+
+def _numbers(text: str) -> list[float]:
+    return [_number(part) for part in text.split(",")]
+
+
+def _bounds(text: str) -> tuple[float | None, float | None]:
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise argparse.ArgumentTypeError(
+            f"must be LOW,HIGH, as in 0,1 (leave a side empty if it is open), got {text!r}"
+        )
+    low, high = (_number(part) if part.strip() else None for part in parts)
+    return low, high
+
+
+if __name__ == "__main__":
+    sys.exit(main())

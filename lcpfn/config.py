@@ -1,0 +1,45 @@
+"""What a network is made of: plain values that travel as JSON in a checkpoint's header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LAYOUTS = ("causal", "original")
+HEADS = ("mixture", "bars")
+KINDS = ("value", "signal", "best")  # a query's kind is its place in this tuple
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and choices of a network; read by the torch and by the NumPy forward.
+
+    Raises:
+        ValueError: if a size is not a positive number, or a choice is unknown.
+    """
+
+    width: int = 128  # E, of the encoder
+    layers: int = 4
+    heads: int = 4
+    hidden: int = 256  # of the feed-forward layers
+    decoder: int = 384  # width of the two hidden layers of the decoder
+    components: int = 16  # K of the mixture, or the number of bars
+    head: str = "mixture"  # "mixture" of normals, or the "bars" of the LC-PFN paper
+    layout: str = "causal"  # "causal" encoder with decoder, or the "original" of the LC-PFN paper
+    limit: int = 100  # most observed points the network was trained to see; longer contexts are thinned
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "heads", "hidden", "decoder", "components", "limit"):
+            size = getattr(self, name)
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"{name} must be a positive whole number, got {size!r}")
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, got width={self.width}, heads={self.heads}")
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {HEADS}, got {self.head!r}")
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"layout must be one of {LAYOUTS}, got {self.layout!r}")
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the head gives for one query."""
+        return 3 * self.components if self.head == "mixture" else self.components

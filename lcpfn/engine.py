@@ -1,0 +1,191 @@
+"""What an engine is made of: from checked context and queries, through coordinates and network, to a belief.
+
+Letters: B curves, T observed points, P queries of one curve in one pass, E width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lcpfn.bars import Bars
+from lcpfn.belief import Belief
+from lcpfn.checkpoint import Checkpoint
+from lcpfn.config import KINDS, ModelConfig
+from lcpfn.context import Context
+from lcpfn.coordinates import Coordinates, Frame, bar_edges, frame, query_features
+from lcpfn.metric import Metric
+from lcpfn.mixture import Mixture
+from lcpfn.network import Cache, Network
+
+CHUNK_NUMBERS = 4_000_000  # largest temporary array of a pass, in numbers: 16 MB
+CLOCK_SLACK = 1e-9  # relative, for times that were stretched onto the clock
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A network with its coordinates, on a device."""
+
+    config: ModelConfig
+    coordinates: Coordinates
+    network: Network
+    device: str | None  # None: NumPy
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, device: str | None) -> Engine:
+        """The engine of a checkpoint.
+
+        Raises:
+            ImportError: if device is given and torch is not installed.
+            ValueError: if the config is not one that this version can run.
+        """
+        try:
+            config = ModelConfig(**checkpoint.config["model"])
+            coordinates = Coordinates(**checkpoint.config["coordinates"])
+        except TypeError as error:
+            raise ValueError(f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn") from error
+        if config.layout != "causal":
+            raise ValueError(f'the checkpoint must be of layout "causal", got {config.layout!r}')
+        return cls(config, coordinates, _network(config, checkpoint.weights, device), device)
+
+    def view(self, context: Context, metric: Metric) -> Frame:
+        """Locations, scales and tokens of all prefixes."""
+        t, y = filled(context.t), filled(context.y) * metric.sign
+        bounds = [np.full(len(t), bound) for bound in metric.upward_bounds]
+        return frame(self.coordinates, t, y, *bounds, np)
+
+    def check_empty(self, context: Context, metric: Metric) -> None:
+        """Raises ValueError if a curve has no point and the metric no bounds: then nothing says what to expect."""
+        if not context.count.all() and None in metric.bounds and self.coordinates.values == "local":
+            where = "" if context.single else f" at curve {int(np.argmin(context.count))}"
+            raise ValueError(
+                f"a curve without points needs a metric with both bounds, got bounds={metric.bounds}{where}; "
+                "give them, as in Metric(bounds=(0, 1)), or wait for the first point"
+            )
+
+    def encode(self, tokens: np.ndarray, cache: Cache | None = None) -> Any:
+        """(B, T + 1, E) states, or (B, T, E) if the cache held points; on the engine's device."""
+        return self.network.encode(self._array(tokens), cache)
+
+    def decode(self, context: Context, states: Any, after: np.ndarray, clocked: np.ndarray, kind: str) -> np.ndarray:
+        """(B, P, outputs) raw answers, given the states (B, P or 1, E) that the queries may know."""
+        features = query_features(self.coordinates, filled(context.t), clocked, after, np)
+        raw = self.network.decode(states, self._array(features), KINDS.index(kind))
+        return raw if self.device is None else raw.cpu().numpy()
+
+    def belief(
+        self, raw: np.ndarray, location: np.ndarray, scale: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
+    ) -> Belief:
+        """The belief of asked's shape (B, ...) that raw outputs (B, P, outputs) stand for in coordinates (B, P)."""
+        raw = raw.reshape(*asked.shape, -1)
+        location, scale = location.reshape(asked.shape), scale.reshape(asked.shape)
+        law: Mixture | Bars
+        if self.config.head == "mixture":
+            law = Mixture.from_raw(raw, capped=self.coordinates.values == "local")
+        else:
+            law = Bars(bar_edges(self.coordinates, self.config.components), raw)
+        return Belief(law, location, scale, transform=self.coordinates.transform, metric=metric, kind=kind, t=np.array(asked))
+
+    def answer(
+        self, context: Context, after: np.ndarray, clocked: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
+    ) -> Belief:
+        """Belief of asked's shape about P queries of each curve, the p-th asked after `after` points.
+
+        Args:
+            context: B curves within the network's limit, times on its clock.
+            after: (B, P) number of points that a query may know.
+            clocked: (B, P) asked times on the network's clock.
+            asked: (B, ...) the same in the user's time, P numbers a curve.
+            kind: of all queries.
+            metric: direction and bounds.
+        """
+        length, queries = context.t.shape[1], after.shape[1]
+        sizes = (
+            (length + 1) * (self.config.hidden + 6 * self.config.width),
+            self.config.heads * (length + 1) ** 2,
+            queries * 2 * self.config.decoder,
+        )
+        chunk = max(1, CHUNK_NUMBERS // max(sizes))
+        parts = [
+            self._pass(_rows(context, slice(i, i + chunk)), after[i : i + chunk], clocked[i : i + chunk], kind, metric)
+            for i in range(0, len(context.count), chunk)
+        ]
+        raw, location, scale = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return self.belief(raw, location, scale, asked, kind, metric)
+
+    def _pass(
+        self, context: Context, after: np.ndarray, clocked: np.ndarray, kind: str, metric: Metric
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        view = self.view(context, metric)
+        states = self.encode(view.tokens)
+        index = after[:, :1] if after.size and (after == after[:, :1]).all() else after  # predict: one state a curve
+        picked = states[np.arange(len(index))[:, None], np.array(index)]  # a copy: torch warns of read-only indices
+        raw = self.decode(context, picked, after, clocked, kind)
+        location, scale = (np.take_along_axis(values, after, axis=1) for values in (view.location, view.scale))
+        return raw, location, scale
+
+    def _array(self, values: np.ndarray) -> Any:
+        values = values.astype(np.float32)
+        return values if self.device is None else self.network.xp.as_tensor(values, device=self.device)
+
+    @property
+    def first_time(self) -> float:
+        """Where the clock starts; 1 for an engine without a clock."""
+        return self.coordinates.clock[0] if self.coordinates.clock else 1.0
+
+    def clock(self, context: Context, asked: np.ndarray, stretch: bool) -> tuple[Context, np.ndarray]:
+        """Context and queries in the time of the network.
+
+        Raises:
+            ValueError: if times do not lie on the clock of an engine that has one.
+        """
+        if self.coordinates.times == "relative":
+            return context, asked
+        assert self.coordinates.clock is not None
+        first, last = self.coordinates.clock
+        t = context.t
+        if stretch:
+            seen, ends = t[~np.isnan(t)], [part for part in (asked, t) if part.size]
+            low = float(seen.min()) if seen.size else first
+            high = float(max(np.nanmax(part) for part in ends)) if ends else last
+            if not high > low:
+                raise ValueError(f"stretch_time needs an asked time after the first point, got {high:g} and {low:g}")
+            t, asked = (first + (part - low) * ((last - first) / (high - low)) for part in (t, asked))
+        for name, times in (("t", t), ("a query", asked)):
+            with np.errstate(invalid="ignore"):
+                bad = (times < first * (1 - CLOCK_SLACK)) | (times > last * (1 + CLOCK_SLACK))
+            if bad.any():
+                curve, place = np.argwhere(bad)[0]
+                where = f"index {place}" if context.single else f"curve {curve}, index {place}"
+                raise ValueError(
+                    f"times must lie in [{first:g}, {last:g}] for this checkpoint, got {times[curve, place]:.9g} for {name} at "
+                    f"{where}; use stretch_time=True to map the run onto its clock"
+                )
+        return replace(context, t=t), asked
+
+
+def _rows(context: Context, rows: slice) -> Context:
+    return replace(context, t=context.t[rows], y=context.y[rows], count=context.count[rows])
+
+
+def filled(values: np.ndarray) -> np.ndarray:
+    """Padding NaN replaced by the curve's last number: finite, and never looked at, as the network is causal."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    place = np.where(missing, 0, np.arange(values.shape[1]))
+    last = np.take_along_axis(values, np.maximum.accumulate(place, axis=1), axis=1)
+    return np.where(np.isnan(last), 1.0, last)
+
+
+def _network(config: ModelConfig, weights: dict[str, np.ndarray], device: str | None) -> Network:
+    if device is None:
+        return Network(config, {name: np.asarray(values, dtype=np.float32) for name, values in weights.items()}, np)
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("device needs torch: pip install -e '.[train]', or leave device out to use NumPy") from error
+    tensors = {name: torch.tensor(values, dtype=torch.float32, device=device) for name, values in weights.items()}
+    return Network(config, tensors, torch)

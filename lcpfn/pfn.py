@@ -1,0 +1,247 @@
+"""The engine: one forward pass from observed points to beliefs.
+
+Letters: B curves, T observed points, Q query points, P queries of one curve in one pass.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lcpfn.belief import Belief
+from lcpfn.checkpoint import Checkpoint
+from lcpfn.context import Context, read_context, read_query, thin
+from lcpfn.engine import Engine, filled
+from lcpfn.metric import Metric
+from lcpfn.stream import Stream
+
+SHIPPED = {"default": "paper-small", "paper": "paper-small"}  # short names of checkpoints in lcpfn.checkpoints
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Beliefs after every prefix of one or several curves.
+
+    Attributes:
+        belief: batch (T + 1, Q) for one curve, (B, T + 1, Q) for several; index c is "after c points".
+        valid: same shape; False where the curve has fewer than c points, or the asked time is not after point c
+            (for kind "signal": only the former). The belief there is finite and means nothing.
+    """
+
+    belief: Belief
+    valid: np.ndarray
+
+
+class PFN:
+    """A prior-data fitted network with a checkpoint's weights.
+
+    Args:
+        checkpoint: weights and config.
+        device: None for NumPy; "cpu", "cuda" or another torch device for torch, which pays off for large batches.
+
+    Attributes:
+        checkpoint: as given.
+        metric: what y is taken for when `predict` is not told: for a checkpoint that knows bounds, "max" within the
+            bounds of its prior; else "max" without bounds.
+
+    Raises:
+        ImportError: if device is given and torch is not installed.
+        ValueError: if the checkpoint's config is not one that this version can run.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.engine = Engine.of(checkpoint, device)
+        bounds = checkpoint.provenance.get("prior", {}).get("bounds") if self.engine.coordinates.bounded else None
+        self.metric = Metric("max", bounds=tuple(bounds)) if bounds else Metric("max")
+
+    def __repr__(self) -> str:
+        size = sum(values.size for values in self.checkpoint.weights.values())
+        prior = self.checkpoint.provenance.get("prior", {}).get("name", "unknown")
+        return f"PFN(prior={prior!r}, parameters={size:,}, device={self.engine.device or 'numpy'!r})"
+
+    def predict(
+        self,
+        y: Any,
+        t_query: Any = None,
+        *,
+        horizon: float | None = None,
+        t: Any = None,
+        kind: str = "value",
+        metric: Metric | None = None,
+        stretch_time: bool = False,
+    ) -> Belief:
+        """The belief about later times, given the points seen so far.
+
+        Args:
+            y: (T,) values of one curve, (B, T) with NaN for missing values, or a list of 1-D sequences; the unit is the
+                metric's. An empty y gives the prior predictive.
+            t_query: (Q,) times to ask about, or (B, Q); either this or horizon.
+            horizon: ask about every time after the last point up to this one.
+            t: times of y, same forms; 1..T if not given.
+            kind: "value": what will be measured; "signal": what it is worth without measurement noise, also in the
+                past; "best": the best measurement after the last point up to the asked time.
+            metric: direction and bounds of y; the checkpoint's own by default.
+            stretch_time: map [first time, last asked time] linearly onto the checkpoint's clock, for runs that are not
+                counted from 1 to 100.
+
+        Returns:
+            Belief of batch (Q,) for one curve, (B, Q) for several. Curves with more points than the network was
+            trained on are thinned, see `lcpfn.context.thin`.
+
+        Raises:
+            ValueError: if y, t or the queries are not in the world that the checkpoint knows; the message says what
+                to do.
+            TypeError: if they are not numbers.
+
+        Example:
+            >>> import lcpfn
+            >>> belief = lcpfn.load("paper").predict([0.10, 0.35, 0.48, 0.55, 0.59], horizon=50)
+            >>> belief.shape, bool(0.55 < belief.median()[-1] < 0.95)
+            ((45,), True)
+        """
+        metric = self._check_metric(metric)
+        context = read_context(y, t=t, metric=metric)
+        self.engine.check_empty(context, metric)
+        asked = read_query(t_query, horizon, context, kind)
+        context, clocked = self.engine.clock(context, asked, stretch_time)
+        context = thin(context, self.engine.config.limit)
+        after = np.broadcast_to(context.count[:, None], asked.shape)
+        belief = self.engine.answer(context, after, clocked, asked, kind, metric)
+        return belief[0] if context.single else belief
+
+    def replay(
+        self,
+        y: Any,
+        t_query: Any = None,
+        *,
+        horizon: float | None = None,
+        t: Any = None,
+        kind: str = "value",
+        metric: Metric | None = None,
+        stretch_time: bool = False,
+    ) -> Replay:
+        """The beliefs after every prefix of the curves, in one pass.
+
+        Args:
+            y: as for `predict`; curves longer than the network's limit are thinned as a whole, then replayed.
+            t_query: (Q,) or (B, Q) times asked after every prefix, also times that y reaches.
+            horizon: the same for one time. With neither, every prefix is asked about the next observed point.
+            t: times of y.
+            kind: as for `predict`.
+            metric: as for `predict`.
+            stretch_time: as for `predict`.
+
+        Returns:
+            The beliefs and which of them mean something.
+
+        Raises:
+            ValueError: as for `predict`.
+        """
+        metric = self._check_metric(metric)
+        context = read_context(y, t=t, metric=metric)
+        if t_query is not None and horizon is not None:
+            raise ValueError("give t_query, horizon or neither, got both")
+        if t_query is None and horizon is None:
+            context, _ = self.engine.clock(thin(context, self.engine.config.limit), context.t[:, :0], stretch_time)
+            return self._replay_next(context, kind, metric)
+        asked = read_query(horizon if t_query is None else t_query, None, context, "signal")
+        context, clocked = self.engine.clock(context, asked, stretch_time)
+        context = thin(context, self.engine.config.limit)
+        b, length, q = len(context.count), context.t.shape[1], asked.shape[1]
+        prefixes = np.arange(length + 1)
+        shape = (b, length + 1, q)
+        spread = [np.broadcast_to(times[:, None, :], shape) for times in (clocked, asked)]
+        after = np.broadcast_to(prefixes[None, :, None], shape)
+        reached = np.concatenate([np.full((b, 1), -np.inf), np.nan_to_num(context.t, nan=np.inf)], axis=1)
+        valid = after <= context.count[:, None, None]
+        if kind != "signal":
+            valid = valid & (spread[0] > reached[:, :, None])
+        return self._replay(context, after, spread[0], spread[1], valid, kind, metric)
+
+    def stream(self, *, metric: Metric | None = None) -> Stream:
+        """An empty stream: feed it points one by one, ask in between; each point costs one token.
+
+        Args:
+            metric: as for `predict`.
+        """
+        return Stream(self.engine, self._check_metric(metric))
+
+    def _replay_next(self, context: Context, kind: str, metric: Metric) -> Replay:
+        times = filled(context.t)
+        length = times.shape[1]
+        last = times[:, -1:] if length else np.full((len(times), 1), self.engine.first_time)
+        asked = np.concatenate([times, last + 1.0], axis=1)[..., None]  # (B, T + 1, 1); the last one is not valid
+        after = np.broadcast_to(np.arange(length + 1)[None, :, None], asked.shape)
+        return self._replay(context, after, asked, asked, after < context.count[:, None, None], kind, metric)
+
+    def _replay(
+        self,
+        context: Context,
+        after: np.ndarray,
+        clocked: np.ndarray,
+        asked: np.ndarray,
+        valid: np.ndarray,
+        kind: str,
+        metric: Metric,
+    ) -> Replay:
+        after = np.minimum(after, context.count[:, None, None])
+        flat = (part.reshape(len(part), -1) for part in (after, clocked))
+        belief = self.engine.answer(context, *flat, asked, kind, metric)
+        return Replay(belief[0], valid[0]) if context.single else Replay(belief, valid)
+
+    def _check_metric(self, metric: Metric | None) -> Metric:
+        if metric is None:
+            return self.metric
+        if not isinstance(metric, Metric):
+            raise TypeError(f'metric must be a lcpfn.Metric, got {metric!r}; write Metric("min", bounds=(0, 1))')
+        if self.engine.coordinates.bounded and None in metric.bounds:
+            raise ValueError(
+                f"this checkpoint needs both bounds of a metric, got bounds={metric.bounds}; give them, as in "
+                'Metric("min", bounds=(0, 1)); it cannot take metrics without bounds'
+            )
+        if self.engine.coordinates.values == "unit" and (metric.direction, metric.bounds) != ("max", (0.0, 1.0)):
+            raise ValueError(
+                f'this checkpoint knows rising curves in [0, 1] alone, got {metric}; rescale y to Metric("max", bounds=(0, 1))'
+            )
+        return metric
+
+
+def load(name: str | os.PathLike[str] = "default", *, device: str | None = None) -> PFN:
+    """The engine with shipped weights, or with yours.
+
+    Args:
+        name: "default" (the best general-purpose choice), "paper" (the best one of the LC-PFN prior), the name of a
+            file in lcpfn.checkpoints without its suffix, or a path.
+        device: None for NumPy; a torch device such as "cuda" for torch.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint; the message lists the shipped ones.
+        ImportError: if device is given and torch is not installed.
+
+    Example:
+        >>> load("paper").predict([0.2, 0.4], horizon=100).shape
+        (98,)
+    """
+    return PFN(Checkpoint.read(locate(name)), device=device)
+
+
+def locate(name: str | os.PathLike[str]) -> Path:
+    """The file that `load` reads.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint.
+    """
+    folder = Path(str(importlib.resources.files("lcpfn.checkpoints")))
+    shipped = folder / f"{SHIPPED.get(str(name), name)}.safetensors"
+    is_path = isinstance(name, os.PathLike) or os.sep in str(name) or str(name).endswith(".safetensors")
+    path = Path(name) if is_path else shipped
+    if not path.exists():
+        names = sorted({file.stem for file in folder.glob("*.safetensors")} | set(SHIPPED))
+        raise FileNotFoundError(f"there is no checkpoint {str(name)!r}: shipped are {', '.join(names)}; or give a path")
+    return path

@@ -1,0 +1,28 @@
+"""Priors by name, as checkpoints and command lines know them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lcpfn.priors.curves import Prior
+from lcpfn.priors.domhan import Domhan
+from lcpfn.priors.paper import Paper
+
+
+def by_name(name: str, parameters: Mapping[str, Any] | None = None) -> Prior:
+    """Returns the prior of that name.
+
+    Args:
+        name: "paper" or "domhan".
+        parameters: What its `parameters()` gave; what is left out has its default.
+
+    Raises:
+        ValueError: If there is no prior of that name, or it does not take these parameters.
+
+    Example:
+        >>> by_name("paper", {"horizon": 50}).parameters()["horizon"]
+        50
+    """
+    priors = {prior.name: prior for prior in (Paper, Domhan)}
+    if name not in priors:
+        raise ValueError(f"a prior is one of {sorted(priors)}, got {name!r}")
+    return priors[name].from_parameters(parameters or {})

@@ -1,0 +1,489 @@
+"""The command `lcpfn`: what it prints, writes and ends with."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lcpfn
+from lcpfn import cli, commands
+from lcpfn.demo import CURVES
+from lcpfn.metric import Metric
+from lcpfn.pfn import load, locate
+
+Y = CURVES["slow"].accuracy
+SEEN = 12
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> str:
+    """A log of SEEN epochs: accuracy, error and percent of one run."""
+    path = tmp_path / "log.csv"
+    rows = [f"{epoch},{y},{1 - y},{100 * y},run a" for epoch, y in enumerate(Y[:SEEN], 1)]
+    path.write_text("\n".join(["epoch,val_accuracy,val_error,percent,note", *rows]))
+    return str(path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    code = cli.main(argv)
+    return code, *capsys.readouterr()
+
+
+def answer(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
+    """What --json prints, read by a parser that knows no NaN."""
+    code, out, err = run(capsys, *argv, "--json")
+    assert (code, err) == (0, "")
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(out, parse_constant=refuse)
+
+
+def column(document: dict[str, Any], *keys: str) -> np.ndarray:
+    values = document["forecast"]
+    for key in keys:
+        values = [value[key] for value in values]
+    return np.array(values, dtype=float)
+
+
+def test_json_is_the_belief(capsys: pytest.CaptureFixture[str], log: str) -> None:
+    document = answer(capsys, "predict", log, "--horizon", "30")
+    belief = load().predict(Y[:SEEN], horizon=30)
+    np.testing.assert_array_equal(column(document, "t"), belief.t)
+    for q in (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975):
+        np.testing.assert_allclose(column(document, "quantiles", str(q)), belief.quantile(q), rtol=1e-9)
+    np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-9)
+    np.testing.assert_allclose(column(document, "std"), belief.std(), rtol=1e-9)
+    better = belief.prob_better(Y[:SEEN].max())
+    np.testing.assert_allclose(column(document, "prob_better_than_best_seen"), better, rtol=1e-9)
+
+
+def test_keys_of_json_are_stable(capsys: pytest.CaptureFixture[str], log: str) -> None:
+    document = answer(capsys, "predict", log, "--at", "20")
+    (forecast,) = document.pop("forecast")
+    assert document == {
+        "format": 1,
+        "source": log,
+        "column": "val_accuracy",
+        "metric": {"direction": "max", "bounds": [0.0, 1.0]},
+        "kind": "value",
+        "observed": {
+            "count": SEEN,
+            "last": {"t": float(SEEN), "y": Y[SEEN - 1]},
+            "best": {"t": float(Y[:SEEN].argmax() + 1), "y": Y[:SEEN].max()},
+        },
+        "incumbent": None,
+    }
+    keys = "t mean std quantiles prob_better_than_best_seen prob_incumbent_beaten_by_then truth"
+    assert list(forecast) == keys.split()
+    assert list(forecast["quantiles"]) == ["0.025", "0.1", "0.25", "0.5", "0.75", "0.9", "0.975"]
+    assert forecast["truth"] is None
+    assert forecast["prob_incumbent_beaten_by_then"] is None
+
+
+def test_the_table_shows_a_few_steps_of_the_same_belief(capsys: pytest.CaptureFixture[str], log: str) -> None:
+    code, out, err = run(capsys, "predict", log, "--horizon", "52", "--incumbent", "0.9")
+    assert (code, err) == (0, "")
+    assert out.isascii()
+    about, empty, header, *rows = out.splitlines()
+    best = Y[:SEEN].max()
+    assert about.startswith(f"val_accuracy (higher is better): 12 values seen up to epoch 12, the best {best:.5g} at")
+    assert not empty
+    assert re.split(r"\s{2,}", header.strip()) == [
+        *("epoch", "median", "50 %", "80 %", "95 %", f"P(> {best:.5g})", "P(> 0.9 by then)")
+    ]
+    cells = [re.split(r"\s{2,}", row.strip()) for row in rows]
+    assert [row[0] for row in cells] == ["13", "22", "32", "42", "52"]
+    belief = load().predict(Y[:SEEN], [13, 22, 32, 42, 52])
+    np.testing.assert_allclose([float(row[1]) for row in cells], belief.median(), atol=1e-3)
+    for place, level in ((2, 0.5), (3, 0.8), (4, 0.95)):
+        ends = [[float(end) for end in row[place].split(" to ")] for row in cells]
+        np.testing.assert_allclose(ends, belief.interval(level), atol=1e-3)
+
+
+FORMS = {
+    "one line": " ".join(map(repr, Y[:SEEN].tolist())),
+    "json": json.dumps(Y[:SEEN].tolist()),
+    "csv with a gap": "acc\n" + "\n".join(map(str, Y[:SEEN])) + "\n",
+}
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
+def test_standard_input_gives_the_same_answer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log: str, text: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    ours = answer(capsys, "predict", "-", "--at", "20,30")
+    assert ours["forecast"] == answer(capsys, "predict", log, "--at", "20,30")["forecast"]
+    assert ours["source"] == "-"
+
+
+def test_direction_and_bounds_are_passed_on(capsys: pytest.CaptureFixture[str], log: str) -> None:
+    up = answer(capsys, "predict", log, "--at", "50")
+    down = answer(capsys, "predict", log, "--at", "50", "--column", "val_error", "--direction", "min")
+    percent = answer(capsys, "predict", log, "--at", "50", "--column", "4", "--bounds", "0,100")
+    np.testing.assert_allclose(column(down, "quantiles", "0.1"), 1 - column(up, "quantiles", "0.9"), atol=1e-5)
+    np.testing.assert_allclose(column(percent, "quantiles", "0.1"), 100 * column(up, "quantiles", "0.1"), rtol=1e-5)
+    for other in (down, percent):
+        ours, theirs = (column(document, "prob_better_than_best_seen") for document in (up, other))
+        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    assert down["metric"] == {"direction": "min", "bounds": [0.0, 1.0]}
+    assert down["observed"]["best"]["y"] == pytest.approx(1 - Y[:SEEN].max())
+
+
+def test_what_was_not_observed_is_truth(capsys: pytest.CaptureFixture[str], log: str) -> None:
+    document = answer(capsys, "predict", log, "--observe", "8")
+    assert document["observed"]["count"] == 8
+    np.testing.assert_array_equal(column(document, "t"), np.arange(9, SEEN + 1))  # to the end of the file
+    np.testing.assert_array_equal(column(document, "truth"), Y[8:SEEN])
+    belief = load().predict(Y[:8], horizon=SEEN)
+    np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-9)
+    _, out, _ = run(capsys, "predict", log, "--observe", "8")
+    assert out.splitlines()[2].split()[:3] == ["epoch", "truth", "median"]
+
+
+def test_observe_counts_values_not_rows(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "gaps.csv"
+    path.write_text("epoch,acc\n1,0.1\n2,\n3,0.3\n4,\n5,0.4\n6,0.45\n")
+    document = answer(capsys, "predict", str(path), "--observe", "3")
+    assert document["observed"] == {"count": 3, "last": {"t": 5, "y": 0.4}, "best": {"t": 5, "y": 0.4}}
+    belief = load().predict([0.1, 0.3, 0.4], 6, t=[1, 3, 5])
+    np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-6)
+
+
+def test_nothing_observed_gives_the_prior(capsys: pytest.CaptureFixture[str], log: str) -> None:
+    document = answer(capsys, "predict", log, "--observe", "0", "--incumbent", "0.5")
+    assert document["observed"] == {"count": 0, "last": None, "best": None}
+    assert len(document["forecast"]) == SEEN
+    assert document["forecast"][0]["prob_better_than_best_seen"] is None
+    assert 0 < document["forecast"][0]["prob_incumbent_beaten_by_then"] < 1
+    _, out, _ = run(capsys, "predict", log, "--observe", "0")
+    assert "nothing seen yet" in out
+
+
+def test_a_time_column_is_used(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "sparse.csv"
+    path.write_text("epoch,acc\n10,0.4\n5,0.2\n15,0.5\n")
+    document = answer(capsys, "predict", str(path), "--time-column", "epoch", "--horizon", "30")
+    np.testing.assert_array_equal(column(document, "t"), [20, 25, 30])
+    belief = load().predict([0.2, 0.4, 0.5], [20, 25, 30], t=[5, 10, 15])
+    np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-9)
+
+
+def test_times_are_stretched_when_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "steps.csv"
+    path.write_text("step,acc\n" + "\n".join(f"{1000 * t},{0.1 * t}" for t in range(1, 5)))
+    arguments = ("predict", str(path), "--time-column", "step", "--horizon", "10000")
+    code, _, err = run(capsys, *arguments)
+    assert (code, "stretch" in err) == (2, True)
+    both = answer(capsys, *arguments, "--stretch-time", "--at", "6000,5000")
+    steps = answer(capsys, *arguments, "--stretch-time")
+    np.testing.assert_array_equal(column(both, "t"), [6000, 5000])  # in the order asked for
+    # ... and on the clock that the horizon sets, not on one that ends at 6000
+    np.testing.assert_allclose(column(both, "mean"), column(steps, "mean")[[1, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("column_name", "direction"), [("val_accuracy", "max"), ("val_error", "min")])
+def test_the_incumbent_is_judged_by_the_best_until_then(
+    capsys: pytest.CaptureFixture[str], log: str, column_name: str, direction: str
+) -> None:
+    arguments = ("predict", log, "--column", column_name, "--direction", direction, "--at", "20,60")
+    document = answer(capsys, *arguments, "--incumbent", "0.5")
+    metric = Metric(direction, bounds=(0, 1))
+    y = Y[:SEEN] if direction == "max" else 1 - Y[:SEEN]
+    best = load().predict(y, [20, 60], kind="best", metric=metric)
+    np.testing.assert_allclose(column(document, "prob_incumbent_beaten_by_then"), best.prob_better(0.5), rtol=1e-9)
+    assert document["incumbent"] == 0.5
+
+    beaten = answer(capsys, *arguments, "--incumbent", "0.2" if direction == "max" else "0.8")
+    np.testing.assert_array_equal(column(beaten, "prob_incumbent_beaten_by_then"), [1, 1])
+
+
+def test_the_past_is_asked_for_its_signal(capsys: pytest.CaptureFixture[str], log: str) -> None:
+    document = answer(capsys, "predict", log, "--kind", "signal", "--at", "3,20", "--incumbent", "0.5")
+    past, future = document["forecast"]
+    assert past["prob_incumbent_beaten_by_then"] is None  # nothing is still to come there
+    assert 0 < future["prob_incumbent_beaten_by_then"] < 1
+    assert document["kind"] == "signal"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--horizon", "40"), ("--at", "20,40"), ("--at", "20", "--horizon", "40"), ("--kind", "signal", "--at", "2,9")],
+    ids=" ".join,
+)
+def test_a_picture_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, log: str, arguments: tuple) -> None:
+    path = tmp_path / "out.png"
+    code, out, err = run(capsys, "predict", log, *arguments, "--incumbent", "0.9", "--plot", str(path))
+    assert (code, err) == (0, f"picture: {path}\n")
+    assert out
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert len(path.read_bytes()) > 10_000
+
+
+def test_a_picture_shows_what_was_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, log: str
+) -> None:
+    from lcpfn import plot
+
+    drawn: dict[str, Any] = {}
+    fan = plot.fan
+
+    def spy(belief: Any, **given: Any) -> Any:
+        drawn.update(given, belief=belief)
+        return fan(belief, **given)
+
+    monkeypatch.setattr(plot, "fan", spy)
+    picture = str(tmp_path / "out.svg")
+    run(capsys, "predict", log, "--observe", "8", "--horizon", "10", "--incumbent", "0.7", "--plot", picture)
+    np.testing.assert_array_equal(drawn["belief"].t, [9, 10])
+    np.testing.assert_array_equal(drawn["observed"], [np.arange(1, 9), Y[:8]])
+    np.testing.assert_array_equal(drawn["truth"], [[9, 10], Y[8:10]])  # as far as the fan goes
+    assert (drawn["incumbent"], drawn["name"], drawn["clock"]) == (0.7, "val_accuracy", "epoch")
+
+
+ERRORS = {
+    "no file": (("absent.csv", "--horizon", "50"), r"absent.csv: No such file"),
+    "folder": ((".", "--horizon", "50"), r"Is a directory|Permission denied"),
+    "no question": (("LOG",), r"say what to forecast: all steps up to --horizon 100"),
+    "no column": (("LOG", "--column", "acc", "--horizon", "50"), r"no column 'acc', only epoch, val_accuracy"),
+    "text": (("LOG", "--column", "note", "--horizon", "50"), r"line 2, column note: 'run a' is not a number"),
+    "loss": (("LOG", "--column", "val_error", "--horizon", "50"), r"lower seems to be better: say --direction min"),
+    "percent": (("LOG", "--column", "percent", "--horizon", "50"), r"Metric\(bounds=\(0, 100\)\)"),
+    "past": (("LOG", "--horizon", "5"), r"horizon"),
+    "past and present": (("LOG", "--at", "20", "--horizon", "5"), r"horizon"),
+    "beyond": (("LOG", "--horizon", "500"), r"\[1, 100\]"),
+    "observe": (("LOG", "--observe", "13"), r"--observe 13 asks for more values than the 12"),
+    "checkpoint": (("LOG", "--horizon", "50", "--checkpoint", "no such"), r"no such"),
+    "bounds": (("LOG", "--horizon", "50", "--bounds", "1,0"), r"bounds must increase"),
+    "picture": (("LOG", "--horizon", "50", "--plot", "out.docx"), r"docx"),
+    "place": (("LOG", "--horizon", "50", "--plot", "absent/out.png"), r"absent"),
+}
+
+
+@pytest.mark.parametrize(("argv", "message"), ERRORS.values(), ids=ERRORS)
+def test_errors_are_one_line_and_code_2(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    log: str,
+    argv: tuple,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "predict", *(log if word == "LOG" else word for word in argv))
+    assert code == 2
+    assert re.match(r"lcpfn: .*\n\Z", err)
+    assert re.search(message, err)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("forecast",),
+        ("predict",),
+        ("predict", "x", "--horizon", "soon"),
+        ("predict", "x", "--horizon", "nan"),
+        ("predict", "x", "--at", "1,,2"),
+        ("predict", "x", "--bounds", "1"),
+        ("predict", "x", "--observe", "-1"),
+        ("predict", "x", "--kind", "mean"),
+        ("predict", "x", "--hor", "50"),  # no abbreviations: a new flag must not break a script
+        ("demo", "--curve", "lucky"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_code_2(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]) -> None:
+    code, out, err = run(capsys, *argv)
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: lcpfn")
+    assert "error: " in err
+
+
+@pytest.mark.parametrize(
+    "argv", [("--help",), ("predict", "--help"), ("demo", "--help"), ("info", "--help")], ids=" ".join
+)
+def test_help(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]) -> None:
+    code, out, err = run(capsys, *argv)
+    assert (code, err) == (0, "")
+    assert out.startswith("usage: lcpfn")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (0, f"lcpfn {lcpfn.__version__}\n", "")
+
+
+def test_open_bounds() -> None:
+    assert cli._bounds("0,") == (0.0, None)
+    assert cli._bounds(",1e3") == (None, 1000.0)
+    assert cli._bounds("-1,1") == (-1.0, 1.0)
+
+
+def test_an_interrupt_is_code_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(options: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "demo", interrupt)
+    assert run(capsys, "demo") == (130, "", "lcpfn: interrupted\n")
+
+
+def test_mistakes_of_our_own_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(options: Any) -> int:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(commands, "demo", broken)
+    with pytest.raises(KeyError):
+        cli.main(["demo"])
+
+
+def process(*argv: str, **options: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+    command = [sys.executable, "-m", "lcpfn", *argv]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
+    )
+
+
+def test_a_reader_who_leaves_ends_it_quietly(log: str) -> None:
+    with process("predict", log, "--horizon", "100", "--json") as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == ""
+        assert child.wait(timeout=120) == 141
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,précision\n1,0.5\n2,0.6\n", encoding="utf-8")
+    with process("predict", str(path), "--at", "5", env={"PYTHONIOENCODING": "ascii"}) as child:
+        out, err = child.communicate(timeout=120)
+    assert (child.returncode, err) == (0, "")
+    assert r"pr\xe9cision" in out
+
+
+def test_a_forecast_loads_neither_torch_nor_matplotlib(log: str) -> None:
+    code = f"""
+import sys
+from lcpfn.cli import main
+assert main(["predict", {log!r}, "--at", "50"]) == 0
+assert not {{"torch", "jax", "matplotlib", "pandas"}} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True)
+
+
+def test_help_takes_so_long() -> None:
+    start = time.perf_counter()
+    with process("--help") as child:
+        out, err = child.communicate(timeout=120)
+    print(f"lcpfn --help: {time.perf_counter() - start:.2f} s")  # shown with pytest -rP, never judged
+    assert (child.returncode, err) == (0, "")
+    assert "predict" in out
+
+
+def test_info_says_what_the_file_is(capsys: pytest.CaptureFixture[str]) -> None:
+    path = locate("default")
+    code, out, err = run(capsys, "info", "--json")
+    facts = json.loads(out)
+    checkpoint = load().checkpoint
+    assert (code, err) == (0, "")
+    assert (facts["format"], facts["file"]) == (1, str(path))
+    assert facts["sha256"] == sha256(path.read_bytes()).hexdigest()
+    assert facts["bytes"] == path.stat().st_size
+    assert facts["parameters"] == sum(values.size for values in checkpoint.weights.values())
+    assert (facts["config"], facts["provenance"]) == (checkpoint.config, checkpoint.provenance)
+
+    code, text, err = run(capsys, "info", str(path))
+    assert (code, err) == (0, "")
+    for word in (facts["sha256"], str(path), f"{facts['parameters']:,}", str(checkpoint.provenance["commit"])):
+        assert word in text
+
+
+def test_info_of_what_is_no_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(b"\x80\x04pickle")
+    code, out, err = run(capsys, "info", str(path))
+    assert (code, out) == (2, "")
+    assert "pickle" in err
+
+
+def test_the_demo_shows_forecast_and_truth(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "demo")
+    assert (code, err) == (0, "picture: lcpfn-demo.png\n")
+    assert (tmp_path / "lcpfn-demo.png").stat().st_size > 10_000
+    rows = [line.split() for line in out.splitlines() if re.match(r"\s*\d+  ", line)]
+    assert [row[0] for row in rows] == ["21", "40", "60", "80", "100"]
+    np.testing.assert_allclose([float(row[1]) for row in rows], Y[[20, 39, 59, 79, 99]], atol=1e-3)
+    assert re.search(r"[\d.]+ ms the first time, then [\d.]+ ms", out)
+    assert "Of the 80 later epochs lie" in out
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_the_demo_has_every_recorded_curve(capsys: pytest.CaptureFixture[str], tmp_path: Path, curve: str) -> None:
+    path = tmp_path / "demo.svg"
+    code, out, err = run(capsys, "demo", "--curve", curve, "--observe", "40", "--out", str(path))
+    assert (code, err) == (0, f"picture: {path}\n")
+    assert CURVES[curve].about in out
+    assert "<svg" in path.read_text()
+
+
+def test_the_demo_offers_no_other_curve(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "demo", "--help")
+    assert "{" + ",".join(CURVES) + "}" in out
+
+
+@pytest.mark.parametrize("observe", ["0", "100"])
+def test_the_demo_needs_something_to_see_and_to_forecast(capsys: pytest.CaptureFixture[str], observe: str) -> None:
+    assert run(capsys, "demo", "--observe", observe) == (
+        *(2, "", f"lcpfn: --observe must be from 1 to 99 in the demo, got {observe}\n"),
+    )
+
+
+def missing(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    found = commands.find_spec
+    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == package else found(name))
+
+
+def test_without_matplotlib_there_is_a_demo_but_no_picture(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, log: str
+) -> None:
+    missing(monkeypatch, "matplotlib")
+    monkeypatch.chdir(tmp_path)
+    advice = "this needs matplotlib; install this project with its extra: pip install -e '.[plot]'\n"
+    code, out, err = run(capsys, "demo")
+    assert (code, err) == (0, f"lcpfn: no picture: {advice}")
+    assert "median" in out
+    for argv in (("demo", "--out", "a.png"), ("predict", log, "--at", "50", "--plot", "a.png")):
+        code, _, err = run(capsys, *argv)
+        assert (code, err) == (2, f"lcpfn: {advice}")
+
+
+def test_training_without_torch_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing(monkeypatch, "torch")
+    code, out, err = run(capsys, "train", "--minutes", "1")
+    assert (code, out) == (2, "")
+    assert err == "lcpfn: this needs torch; install this project with its extra: pip install -e '.[train]'\n"
+
+
+def test_training_reads_its_own_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    code, out, err = run(capsys, "train", "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith("usage: lcpfn train")
+    assert "--minutes" in out

@@ -1,0 +1,259 @@
+"""What the sources look like: who imports whom, names, sizes, docstrings. Failures name file and line."""
+
+import ast
+import re
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = {  # folder -> how its modules are imported
+    "lcpfn": "lcpfn",
+    "priors": "lcpfn.priors",
+    "training": "lcpfn.training",
+    "checkpoints": "lcpfn.checkpoints",
+    "benchmarks": "benchmarks",
+    "tests": "tests",
+}
+INSTALLED = ("lcpfn", "priors", "training", "checkpoints")
+ALLOWED = {  # folder -> parts of the project that it may import, besides itself
+    "lcpfn": {"checkpoints"},
+    "priors": set(),
+    "training": {"lcpfn", "priors"},
+    "checkpoints": set(),
+    "benchmarks": {"lcpfn", "priors", "training", "checkpoints"},
+    "tests": {"lcpfn", "priors", "training", "checkpoints"},
+}
+# Inside lcpfn/ a module imports from its own tier or one before it, never in a circle; the door `lcpfn` itself is open
+# only to those after it.
+TIERS = (
+    ("bars", "config", "crps", "frozen", "law", "metric", "mixture", "normal", "table", "transform"),
+    ("belief",),
+    ("checkpoint", "context", "coordinates", "engine", "network"),
+    ("pfn", "stream"),
+    ("__init__",),
+    ("answer", "demo", "plot"),
+    ("cli", "commands", "__main__"),
+)
+VAGUE = {"utils", "util", "common", "misc", "base", "helpers"}
+MAX_LINES = 400
+TEXT = {".py", ".md", ".toml", ".txt", ".json", ".jsonl", ".yml", ".cfg", ""}
+# Absolute paths of some machine, and the advice to install what on PyPI is another project's package.
+FORBIDDEN = re.compile(r"(?<![\w./~-])/(?:work|tmp|root|home|Users)/|pip install '?\"?lcpfn(?![-\w])")
+
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(), str(path)) for path in SOURCES}
+Import = tuple[int, str]  # line, absolute name
+
+
+def folder(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
+def place(path: Path, line: int) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def module_name(path: Path) -> str:
+    """The name by which a file of the project is imported."""
+    where = folder(path)
+    parts = [FOLDERS[where], *path.relative_to(ROOT / where).with_suffix("").parts]
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path) for path in SOURCES}
+
+
+def imports(tree: ast.Module) -> Iterator[Import]:
+    """Everything imported at run time; `from package import module` counts as the module."""
+    only_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in only_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            for alias in node.names:
+                inner = f"{source}.{alias.name}"
+                yield node.lineno, inner if inner in MODULES else source
+
+
+def owner(name: str) -> str | None:
+    """The folder that an imported name belongs to, None if it is not ours."""
+    for where, package in sorted(FOLDERS.items(), key=lambda item: -len(item[1])):
+        if name == package or name.startswith(package + "."):
+            return where
+    return None
+
+
+def tier(module: str) -> int:
+    """The place of a module of lcpfn/ in TIERS; that it has one is a test of its own."""
+    return next((i for i, names in enumerate(TIERS) if module in names), 0)
+
+
+def wrong_arrow(path: Path, name: str) -> str | None:
+    """Why the file must not import the name, None if it may."""
+    here, there = folder(path), owner(name)
+    if name.startswith("."):
+        return "relative import"
+    if name.split(".")[0] in ("priors", "training", "checkpoints"):
+        return f"a second copy of lcpfn.{name}"
+    if there is None:
+        return None
+    if here != there:
+        mcmc = here == "lcpfn" and path.stem.startswith("mcmc") and there == "priors"
+        return None if there in ALLOWED[here] or mcmc else f"{here} may not import {there}"
+    if here == "lcpfn":
+        target = name.split(".")[1] if "." in name else "__init__"
+        if tier(target) > tier(path.stem):
+            return f"lcpfn.{path.stem} stands below lcpfn.{target}"
+    return None
+
+
+def test_every_module_of_the_library_has_its_tier() -> None:
+    placed = [name for names in TIERS for name in names]
+    assert sorted(placed) == sorted(path.stem for path in (ROOT / "lcpfn").glob("*.py"))
+
+
+def test_imports_follow_the_arrows() -> None:
+    wrong = [
+        f"{place(path, line)}: {reason} ({name})"
+        for path, tree in TREES.items()
+        for line, name in imports(tree)
+        if (reason := wrong_arrow(path, name))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_imports_do_not_run_in_circles() -> None:
+    """Imports inside functions count: a circle cut in one place is still one thing in two files."""
+    graph = {
+        module_name(path): {name for _, name in imports(tree) if name in MODULES} - {"lcpfn", module_name(path)}
+        for path, tree in TREES.items()
+    }
+    TopologicalSorter(graph).prepare()  # a CycleError names the circle
+
+
+@pytest.mark.parametrize(
+    ("path", "statement"),
+    [
+        ("priors/curves.py", "from lcpfn.metric import Metric"),
+        ("priors/curves.py", "import lcpfn"),
+        ("priors/curves.py", "from priors import paper"),
+        ("training/loop.py", "from lcpfn import checkpoints"),
+        ("lcpfn/belief.py", "from lcpfn import pfn"),
+        ("lcpfn/belief.py", "import lcpfn"),
+        ("lcpfn/metric.py", "def f():\n    from lcpfn.belief import Belief"),
+        ("lcpfn/pfn.py", "import lcpfn.priors.paper"),
+        ("lcpfn/pfn.py", "from .belief import Belief"),
+        ("lcpfn/plot.py", "import training.loop"),
+        ("tests/test_pfn.py", "from benchmarks import report"),
+        ("benchmarks/report.py", "import tests.contracts"),
+    ],
+)
+def test_a_wrong_import_is_found(path: str, statement: str) -> None:
+    assert any(wrong_arrow(ROOT / path, name) for _, name in imports(ast.parse(statement)))
+
+
+@pytest.mark.parametrize(
+    ("path", "statement"),
+    [
+        ("lcpfn/mcmc.py", "from lcpfn.priors import paper"),
+        ("lcpfn/pfn.py", "from lcpfn.belief import Belief"),
+        ("lcpfn/belief.py", "if TYPE_CHECKING:\n    from lcpfn.pfn import PFN"),
+        ("lcpfn/cli.py", "import lcpfn\nimport torch"),
+        ("priors/paper.py", "from lcpfn.priors.curves import Curves"),
+        ("benchmarks/report.py", "import lcpfn.training"),
+        ("tests/test_pfn.py", "import contracts"),
+    ],
+)
+def test_a_right_import_passes(path: str, statement: str) -> None:
+    assert not any(wrong_arrow(ROOT / path, name) for _, name in imports(ast.parse(statement)))
+
+
+def test_files_stay_short() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in SOURCES}
+    long = [f"{place(path, n)}: {MAX_LINES} lines at most" for path, n in lengths.items() if n > MAX_LINES]
+    assert not long, "\n".join(long)
+
+
+def test_names_say_what_is_inside() -> None:
+    vague = [place(path, 1) for path in SOURCES if VAGUE & {*path.parent.parts[len(ROOT.parts) :], path.stem}]
+    assert not vague, f"name the thing inside instead: {vague}"
+
+
+def test_init_files_hold_only_imports() -> None:
+    """The library's own one also has the guard: names with a leading underscore, one if that raises, the version."""
+    wrong = []
+    for path in (path for path in SOURCES if path.name == "__init__.py"):
+        guard = folder(path) == "lcpfn"
+        for node in TREES[path].body:
+            match node:
+                case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
+                    continue
+                case ast.Assign(targets=[ast.Name(id="__all__")]):
+                    continue
+                case ast.Assign(targets=[ast.Name(id=name)]) if guard and name.startswith("_"):
+                    continue
+                case ast.If(body=[ast.Raise()], orelse=[]) if guard:
+                    continue
+            wrong.append(f"{place(path, node.lineno)}: {ast.unparse(node).splitlines()[0]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def undocumented(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Public functions, classes and methods without a docstring; dunder methods explain themselves."""
+    for node in tree.body:
+        inner = node.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else []
+        for thing in (node, *inner):
+            named = isinstance(thing, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            if named and not thing.name.startswith("_") and not ast.get_docstring(thing):
+                yield thing.lineno, thing.name
+
+
+def test_public_things_are_documented() -> None:
+    missing = [
+        f"{place(path, line)}: {name} has no docstring"
+        for path, tree in TREES.items()
+        if folder(path) in INSTALLED
+        for line, name in undocumented(tree)
+    ]
+    assert not missing, "\n".join(missing)
+
+
+def test_the_tree_speaks_of_no_machine() -> None:
+    top = [path for path in ROOT.iterdir() if path.is_file()] + [ROOT / ".ci" / "run"]
+    inside = [path for name in FOLDERS for path in (ROOT / name).rglob("*") if "__pycache__" not in path.parts]
+    wrong = [
+        f"{place(path, number)}: {line.strip()[:100]}"
+        for path in top + inside
+        if path.is_file() and path.suffix in TEXT and path != Path(__file__).resolve()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if FORBIDDEN.search(line)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("line", "bad"),
+    [
+        ("read('/home/me/x')", True),
+        ("see /work/notes", True),
+        ("pip install 'lcpfn[plot]'", True),
+        ("pip install lcpfn", True),
+        ("https://example.org/home/page", False),
+        ("../work/x", False),
+        ("pip install lcpfn-beliefs", False),
+    ],
+)
+def test_words_that_are_forbidden(line: str, bad: bool) -> None:
+    assert bool(FORBIDDEN.search(line)) is bad

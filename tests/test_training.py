@@ -1,0 +1,202 @@
+"""Training: questions have true answers, a run can be repeated, resumed, killed and split over processes."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from lcpfn import Checkpoint
+from lcpfn.config import KINDS
+from lcpfn.priors import Paper
+from lcpfn.training import PRESETS, NonfiniteLoss, Options, Run, train
+from lcpfn.training.command import main, options, parser
+from lcpfn.training.questions import draw, split
+from lcpfn.training.randomness import BATCH, generator
+
+TINY = dict(
+    model=PRESETS["tiny"], batch=8, questions=12, precision="float32", threads=1, validation_curves=8, log_every_s=1e9
+)
+
+
+def quiet(line: str) -> None:
+    """In the place of print."""
+
+
+@pytest.fixture
+def curves():
+    return Paper().sample(50, torch.arange(1.0, 101.0), generator=generator(0, BATCH, 0))
+
+
+def test_answers_are_the_truth_about_the_asked_time(curves):
+    asked = draw(curves, 30, (0.4, 0.3, 0.3), generator=generator(1))
+    y, signal = curves.y.numpy(), curves.signal.numpy()
+    for b in range(50):
+        for p in range(30):
+            after, time_, kind = int(asked.after[b, p]), int(asked.t_query[b, p]), KINDS[int(asked.kinds[p])]
+            truth = {"value": y[b, time_ - 1], "signal": signal[b, time_ - 1], "best": y[b, after:time_].max(initial=-9)}
+            assert asked.answer[b, p] == pytest.approx(truth[kind], abs=0)
+            assert kind == "signal" or time_ > after
+            assert 0 <= after < 100
+
+
+def test_every_cut_off_is_asked_about(curves):
+    asked = draw(curves, 100, (1.0, 0.0, 0.0), generator=generator(2))
+    assert set(asked.after.flatten().tolist()) == set(range(100))
+
+
+def test_one_cut_serves_a_whole_batch(curves):
+    asked = draw(curves, 12, (0.5, 0.25, 0.25), generator=generator(3), one_cut=True)
+    assert len(asked.after.unique()) == 1 and int(asked.after[0, 0]) >= 1
+
+
+def test_split_keeps_the_total():
+    for questions in range(3, 100):
+        assert sum(split(questions, (0.7, 0.15, 0.15))) == questions
+        assert min(split(questions, (0.7, 0.15, 0.15))) >= 1
+
+
+def test_streams_of_a_seed_differ_and_repeat():
+    def first(*path):
+        return torch.rand(1, generator=generator(*path)).item()
+
+    assert first(0, BATCH, 1) == first(0, BATCH, 1)
+    assert len({first(0, BATCH, 1), first(0, BATCH, 2), first(1, BATCH, 1), first(0, BATCH, 1, 0)}) == 4
+
+
+def test_loss_falls_and_the_checkpoint_says_where_it_comes_from(tmp_path):
+    run = Run(Options(**(TINY | {"steps": 60, "batch": 32, "lr": 5e-3})), tmp_path / "run", say=quiet)
+    (tmp_path / "run").mkdir()
+    before = run.validate()
+    last = run.run()
+    assert all(last["scores"][cut] > before[cut] + 0.3 for cut in before)
+    made = Checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
+    assert made.provenance["prior"] == {"name": "paper", "parameters": Paper().parameters(), "bounds": [0.0, 1.0]}
+    assert made.provenance["curves_seen"] == 60 * 32
+    assert made.provenance["scores"] == last["scores"]
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 60
+
+
+@pytest.mark.parametrize("extra", [{}, {"optimizer": "adamw", "ema": 0.9, "schedule": "wsd"}])
+def test_an_interrupted_run_ends_in_the_same_bits(tmp_path, extra):
+    told = Options(**(TINY | extra), steps=12)
+    train(told, tmp_path / "whole", say=quiet)
+    first = Run(told, _folder(tmp_path / "parts"), say=quiet)
+    for _ in range(5):
+        first._step(told.learning_rate(first._progress(), first.step))
+        first.step += 1
+    first.save()
+    train(told, tmp_path / "parts", say=quiet, resume=True)
+    for name in ("checkpoint", "state"):
+        whole, parts = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "parts"))
+        assert whole.keys() == parts.keys()
+        for key in whole:
+            np.testing.assert_array_equal(whole[key], parts[key], err_msg=key)
+
+
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
+    flags = "--preset tiny --steps 400 --batch 8 --questions 12 --precision float32 --threads 1 --validation-curves 0".split()
+    command = [sys.executable, "-m", "lcpfn.training", "--runs", str(tmp_path), *flags, "--save-every-s", "0.2"]
+    victim = subprocess.Popen([*command, "--name", "killed"], stdout=subprocess.DEVNULL)
+    state = tmp_path / "killed" / "state.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline and victim.poll() is None:
+        time.sleep(0.02)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL, "the run was over before it could be killed"
+    subprocess.run([*command, "--name", "killed", "--resume"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--name", "whole"], check=True, stdout=subprocess.DEVNULL)
+    killed, whole = (load_file(tmp_path / run / "checkpoint.safetensors") for run in ("killed", "whole"))
+    for key in whole:
+        np.testing.assert_array_equal(killed[key], whole[key], err_msg=key)
+
+
+def test_two_processes_train_one_network(tmp_path):
+    flags = "--preset tiny --steps 6 --batch 4 --questions 12 --precision float32 --threads 1 --validation-curves 8".split()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", "--master-port=0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [*launch, "-m", "lcpfn.training", "--runs", str(tmp_path), *flags],
+        env=environment, capture_output=True, text=True, timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    made = Checkpoint.read(tmp_path / "train" / "checkpoint.safetensors")
+    assert made.provenance["curves_seen"] == 6 * 4 * 2
+    alone = Run(Options(**(TINY | {"steps": 1, "batch": 4})), _folder(tmp_path / "alone"), say=quiet)
+    gradients = []
+    for rank in range(2):  # what two processes average in their first step
+        alone.rank = rank
+        random = generator(0, BATCH, 0, rank)
+        curves = alone.prior.sample(4, alone.times, generator=random)
+        asked = draw(curves, 12, alone.options.shares, generator=random)
+        (-alone.objective(curves, asked.after, asked.t_query, asked.answer, asked.kinds).mean()).backward()
+        gradients.append(alone.objective.model.head.bias.grad.clone())
+        alone.objective.zero_grad()
+    assert not torch.equal(gradients[0], gradients[1]), "each process must have curves of its own"
+
+
+def test_a_nonfinite_loss_stops_and_keeps_the_last_good_state(tmp_path):
+    run = Run(Options(**TINY, steps=50), _folder(tmp_path / "run"), say=quiet)
+    run.save()
+    good = (tmp_path / "run" / "state.safetensors").read_bytes()
+    with torch.no_grad():
+        run.objective.model.head.bias.fill_(float("nan"))
+    with pytest.raises(NonfiniteLoss, match="the last good state"):
+        run.run()
+    assert (tmp_path / "run" / "state.safetensors").read_bytes() == good
+
+
+def test_a_time_box_ends_in_time_with_a_rate_near_zero(tmp_path):
+    began = time.monotonic()
+    train(Options(**(TINY | {"validation_curves": 0}), minutes=0.03), tmp_path / "run", say=quiet)
+    assert time.monotonic() - began < 30
+    told = Options(minutes=1.0)
+    assert told.learning_rate(1.0, 10**6) == 0.0
+    assert told.learning_rate(0.0, 10**6) == told.lr
+
+
+def test_flags_are_made_from_the_fields():
+    told = options(parser().parse_args("--preset tiny --width 64 --steps 3 --shares 0.5 0.25 0.25 --values unit".split()))
+    assert told.model == dataclasses.replace(PRESETS["tiny"], width=64)
+    assert told.shares == (0.5, 0.25, 0.25) and told.coordinates.values == "unit" and told.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({}, "either minutes or steps"),
+        ({"minutes": 1, "steps": 1}, "either minutes or steps"),
+        ({"steps": 1, "shares": (1, 1, 1)}, "sum to 1"),
+        ({"steps": 1, "lr": -1}, "lr must be above zero"),
+        ({"steps": 1, "schedule": "step"}, "schedule must be one of"),
+        ({"steps": 1, "questions": 2}, "questions"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(wrong, rule):
+    with pytest.raises(ValueError, match=rule):
+        Options(**wrong)
+
+
+def test_a_run_is_not_overwritten_and_not_resumed_as_another(tmp_path, capsys):
+    flags = ["--runs", str(tmp_path), "--preset", "tiny", "--validation-curves", "0", "--batch", "4", "--questions", "12"]
+    assert main([*flags, "--steps", "1"]) == 0
+    assert main([*flags, "--steps", "2"]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main([*flags, "--steps", "2", "--seed", "5", "--resume"]) == 2
+    assert "needs the seed that the run began with" in capsys.readouterr().err
+    (tmp_path / "train" / "state.safetensors").write_bytes(b"cut off")
+    assert main([*flags, "--steps", "2", "--resume"]) == 2
+    assert "not the complete state" in capsys.readouterr().err
+
+
+def _folder(path):
+    path.mkdir()
+    return path

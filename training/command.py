@@ -1,0 +1,89 @@
+"""The command line of training: every field of Options, ModelConfig and Coordinates is a flag."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lcpfn.config import ModelConfig
+from lcpfn.coordinates import Coordinates
+from lcpfn.training.loop import NonfiniteLoss, train
+from lcpfn.training.options import PRESETS, Options
+
+PARTS = {"model": ModelConfig, "coordinates": Coordinates}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; defaults are left to the dataclasses."""
+    made = argparse.ArgumentParser(
+        prog="lcpfn train",
+        description="Pretrain a network on a prior. Give --minutes, or --steps for a run that can be repeated to the bit.",
+        epilog="With several GPUs: torchrun --nproc-per-node=8 -m lcpfn.training --device cuda --preset large --minutes 9",
+    )
+    made.add_argument("--name", default="train", help="the run's folder under --runs (default: train)")
+    made.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
+    made.add_argument("--preset", choices=sorted(PRESETS), default="small", help="sizes of the network (default: small)")
+    made.add_argument("--resume", action="store_true", help="go on from the state in the run's folder")
+    for cls, title in ((Options, "the run"), (ModelConfig, "the network, instead of the preset's"), (Coordinates, "its coordinates")):
+        group = made.add_argument_group(title)
+        hints = typing.get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            if field.name not in PARTS:
+                flag = "--" + field.name.replace("_", "-")
+                shown = "" if field.default is dataclasses.MISSING else f"(default: {field.default})"
+                group.add_argument(flag, help=shown, default=argparse.SUPPRESS, **_reader(hints[field.name]))
+    return made
+
+
+def _reader(hint: Any) -> dict[str, Any]:
+    """How argparse reads a field of this type."""
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
+    if typing.get_origin(hint) is tuple:
+        count = len(typing.get_args(hint))
+        return {"type": float, "nargs": count, "metavar": "X"}
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    return {"type": hint, "metavar": hint.__name__.upper()}
+
+
+def options(arguments: argparse.Namespace) -> Options:
+    """The options that the flags stand for.
+
+    Raises:
+        ValueError: if they do not fit together.
+    """
+    given = vars(arguments)
+
+    def chosen(cls: type) -> dict[str, Any]:
+        return {field.name: given[field.name] for field in dataclasses.fields(cls) if field.name in given}
+
+    model = dataclasses.replace(PRESETS[arguments.preset], **chosen(ModelConfig))
+    return Options(model=model, coordinates=Coordinates(**chosen(Coordinates)), **chosen(Options))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as told; 0 when done, 2 when told something wrong, 3 when the loss became nonfinite, 130 when interrupted."""
+    told = parser().parse_args(arguments)
+    folder = told.runs / told.name
+    try:
+        if not told.resume and (folder / "state.safetensors").exists():
+            raise ValueError(f"{folder} holds a run already: go on with --resume, or choose another --name")
+        train(options(told), folder, resume=told.resume)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"lcpfn train: {error}", file=sys.stderr)
+        return 2
+    except NonfiniteLoss as error:
+        print(f"lcpfn train: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print(f"lcpfn train: interrupted; go on with --resume (state of the last minute in {folder})", file=sys.stderr)
+        return 130
+    print(f"{folder / 'checkpoint.safetensors'}")
+    return 0

@@ -1,0 +1,270 @@
+"""The training loop, read top to bottom.
+
+Curves are drawn where they are used and never stored; batch n of rank r is a function of (seed, n, r) alone. The state
+on disk is complete, so a run that was killed goes on as if nothing had happened (`--resume`); with `steps`
+instead of `minutes` it ends in the same bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lcpfn.checkpoint import Checkpoint
+from lcpfn.priors import Prior, by_name
+from lcpfn.training import state
+from lcpfn.training.objective import Objective
+from lcpfn.training.options import Options
+from lcpfn.training.provenance import provenance
+from lcpfn.training.questions import draw
+from lcpfn.training.randomness import BATCH, VALIDATION, WEIGHTS, generator
+from lcpfn.training.scores import unseen_log_density
+
+CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
+LENGTH = 100  # points of a training curve
+
+
+class NonfiniteLoss(RuntimeError):
+    """The loss became NaN or infinite; the last good state is kept."""
+
+
+def optimizers(model: nn.Module, options: Options) -> dict[str, torch.optim.Optimizer]:
+    """Muon for the matrices inside the blocks and the decoder's middle layer, AdamW for all else."""
+    muon, adam = [], []
+    for name, parameter in model.named_parameters():
+        inner = parameter.ndim == 2 and (".blocks." in name or name.endswith(("think.weight", "embed2.weight")))
+        (muon if inner and options.optimizer == "muon" else adam).append(parameter)
+    made: dict[str, torch.optim.Optimizer] = {
+        "adamw": torch.optim.AdamW(adam, lr=options.lr, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True)
+    }
+    if muon:
+        made["muon"] = torch.optim.Muon(
+            muon, lr=options.lr, weight_decay=options.weight_decay, adjust_lr_fn="match_rms_adamw"
+        )
+    return made
+
+
+class Run:
+    """One training run: weights, optimisers, place in the schedule.
+
+    Args:
+        options: what to do.
+        folder: where log, state and checkpoint go.
+        resume: go on from the state in the folder.
+        prior: an object to draw from instead of the one that the options name.
+        say: takes one line per interval.
+    """
+
+    def __init__(
+        self, options: Options, folder: Path, *, resume: bool = False, prior: Prior | None = None, say: Callable[[str], None] = print
+    ) -> None:
+        self.options, self.folder, self.say = options, folder, say
+        self.prior = prior if prior is not None else by_name(options.prior)
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.device = torch.device(options.device)
+        if self.device.type == "cuda":
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(self.device)
+        else:
+            torch.set_num_threads(options.threads)
+        if self.world > 1 and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw their first weights from the global state
+            torch.manual_seed(generator(options.seed, WEIGHTS).initial_seed())
+            self.objective = Objective(options.model, options.coordinates, self.prior.bounds).to(self.device)
+        self.average = {n: p.detach().clone() for n, p in self.objective.named_parameters()} if options.ema else None
+        self.optimizers = optimizers(self.objective, options)
+        self.step, self.elapsed = 0, 0.0
+        if resume:
+            self._load()
+        network: Callable[..., Tensor] = self.objective
+        if self.world > 1:
+            network = nn.parallel.DistributedDataParallel(self.objective)
+        self.network = torch.compile(network) if options.compile else network
+        self.times = torch.arange(1.0, LENGTH + 1, device=self.device)
+        self.examined = self._draw_validation()
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end of the time box or the number of steps; returns the last line of the log."""
+        options = self.options
+        began = time.perf_counter() - self.elapsed
+        logged_at, saved_at, logged_step = self.elapsed, self.elapsed, self.step
+        losses: list[Tensor] = []
+        line: dict[str, Any] | None = None
+        while True:
+            self.elapsed = time.perf_counter() - began
+            progress = self._progress()
+            if progress >= 1:
+                break
+            losses.append(self._step(options.learning_rate(progress, self.step)))
+            self.step += 1
+            if self.step % CHECK_EVERY == 0 or len(losses) == 1:
+                self._check(losses)
+                if self.elapsed - logged_at >= options.log_every_s:
+                    line = self._log(losses, (self.step - logged_step) / (self.elapsed - logged_at))
+                    losses, logged_at, logged_step = [], self.elapsed, self.step
+                if self.elapsed - saved_at >= options.save_every_s:
+                    self.save()
+                    saved_at = self.elapsed
+        self._check(losses)
+        if losses or line is None:
+            line = self._log(losses, (self.step - logged_step) / max(self.elapsed - logged_at, 1e-9))
+        self.save(scores=line.get("scores"))
+        return line
+
+    def _step(self, rate: float) -> Tensor:
+        options = self.options
+        random = generator(options.seed, BATCH, self.step, self.rank, device=self.device)
+        curves = self.prior.sample(options.batch, self.times, generator=random)
+        asked = draw(
+            curves, options.questions, options.shares, generator=random, one_cut=options.model.layout == "original"
+        )
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16"):
+            log_density = self.network(curves, asked.after, asked.t_query, asked.answer, asked.kinds)
+        loss = -log_density.mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.objective.parameters(), options.clip)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            weight = max(1 - options.ema, 1 / (self.step + 1))
+            with torch.no_grad():
+                parameters = [p.detach() for p in self.objective.parameters()]
+                torch._foreach_lerp_(list(self.average.values()), parameters, weight)
+        return loss.detach()
+
+    def _progress(self) -> float:
+        if self.options.steps is not None:
+            return self.step / self.options.steps
+        assert self.options.minutes is not None
+        share = self.elapsed / (60 * self.options.minutes)
+        if self.world > 1:  # the clock of rank 0 rules, so that all processes take the same number of steps
+            clock = torch.tensor([share], device=self.device)
+            torch.distributed.broadcast(clock, 0)
+            share = float(clock)
+        return share
+
+    def _check(self, losses: list[Tensor]) -> None:
+        if losses and not math.isfinite(total := float(torch.stack(losses).sum())):
+            raise NonfiniteLoss(
+                f"the loss became {total} within the {len(losses)} steps before step {self.step}; the last good state is in "
+                f"{self.folder}: lower lr (now {self.options.lr:g}) or set precision=float32, then use --resume"
+            )
+
+    # -- what is reported ---------------------------------------------------------------------------------------------
+
+    def _draw_validation(self) -> Any:
+        count = self.options.validation_curves
+        if not count or self.rank:
+            return None
+        curves = self.prior.sample(count, torch.arange(1.0, LENGTH + 1), generator=generator(0, VALIDATION))
+        return type(curves)(*(getattr(curves, f.name).to(self.device) for f in dataclasses.fields(curves)))
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Mean log density of the unseen part of fixed curves after 10, 20, 40 and 80 points, with the averaged weights if there are any."""
+        kept = {name: parameter.detach().clone() for name, parameter in self.objective.named_parameters()}
+        kind = torch.zeros(1, dtype=torch.int64, device=self.device)
+
+        def log_density(curves: Any, after: Tensor, t: Tensor, answer: Tensor) -> Tensor:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+                return self.objective(curves, after, t, answer, kind)
+
+        self._put(self.average or {})
+        scores = unseen_log_density(log_density, self.examined)
+        self._put(kept)
+        return {str(cut): round(float(density.mean()), 4) for cut, density in scores.items()}
+
+    def _put(self, weights: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.objective.named_parameters():
+                if name in weights:
+                    parameter.copy_(weights[name])
+
+    def _log(self, losses: list[Tensor], steps_per_s: float) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "step": self.step,
+            "seconds": round(self.elapsed, 1),
+            "curves": self.step * self.options.batch * self.world,
+            "curves_per_s": round(steps_per_s * self.options.batch * self.world, 1),
+            "loss": round(float(torch.stack(losses).mean()), 4) if losses else None,
+        }
+        if self.rank:
+            return line
+        if self.examined is not None:
+            line["scores"] = self.validate()
+        left = self.elapsed * (1 / max(self._share(), 1e-9) - 1)
+        with open(self.folder / "log.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\n")
+        shown = " ".join(f"{cut}:{score:.3f}" for cut, score in line.get("scores", {}).items())
+        self.say(
+            f"step {self.step} | {line['curves']:,} curves | {line['curves_per_s']:.0f}/s | "
+            f"loss {line['loss']} | {shown} | {self.elapsed:.0f} s, {left:.0f} s left"
+        )
+        return line
+
+    def _share(self) -> float:
+        options = self.options
+        return self.step / options.steps if options.steps else self.elapsed / (60 * (options.minutes or 1))
+
+    # -- what is kept -------------------------------------------------------------------------------------------------
+
+    def save(self, scores: dict[str, float] | None = None) -> None:
+        """Write the state and the checkpoint of rank 0."""
+        if self.rank:
+            return
+        weights = {name: value.detach() for name, value in self.objective.model.named_parameters()}
+        tensors = {f"weights.{name}": value for name, value in weights.items()}
+        for name, value in (self.average or {}).items():
+            tensors[f"average.{name}"] = value
+        for name, optimizer in self.optimizers.items():
+            state.pack(name, optimizer, tensors)
+        facts = {"step": self.step, "elapsed": self.elapsed, "options": dataclasses.asdict(self.options)}
+        state.save(self.folder / "state.safetensors", tensors, facts)
+        if self.average is not None:
+            weights = {name.removeprefix("model."): value for name, value in self.average.items()}
+        options = self.options
+        Checkpoint(
+            config={
+                "model": dataclasses.asdict(options.model),
+                "coordinates": dataclasses.asdict(options.coordinates),
+            },
+            weights={name: value.float().cpu().numpy() for name, value in weights.items()},
+            provenance=provenance(
+                options, self.prior, curves_seen=self.step * options.batch * self.world, seconds=self.elapsed, scores=scores
+            ),
+        ).write(self.folder / "checkpoint.safetensors")
+
+    def _load(self) -> None:
+        tensors, facts = state.load(self.folder / "state.safetensors", str(self.device))
+        before = facts["options"]
+        for name in ("prior", "batch", "questions", "optimizer", "seed", "model", "coordinates"):
+            now = json.loads(json.dumps(dataclasses.asdict(self.options)))[name]
+            if before[name] != now:
+                raise ValueError(f"--resume needs the {name} that the run began with: {before[name]}, got {now}")
+        self.step, self.elapsed = facts["step"], facts["elapsed"]
+        self._put({"model." + n.removeprefix("weights."): v for n, v in tensors.items() if n.startswith("weights.")})
+        if self.average is not None:
+            self.average = {name: tensors[f"average.{name}"].clone() for name in self.average}
+        for name, optimizer in self.optimizers.items():
+            state.unpack(name, optimizer, tensors)
+
+
+def train(options: Options, folder: Path, **extra: Any) -> dict[str, Any]:
+    """Train in `folder` (made if missing); see `Run` for the other arguments."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Run(options, folder, **extra).run()

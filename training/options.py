@@ -1,0 +1,81 @@
+"""What a training run is told: one frozen value, from which the command line's flags are made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from lcpfn.config import ModelConfig
+from lcpfn.coordinates import Coordinates
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything about a run but the sizes of the network.
+
+    Raises:
+        ValueError: if there is neither a time nor a number of steps, or a number is out of its range.
+    """
+
+    prior: str = "paper"
+    minutes: float | None = None  # time box; the learning rate follows the clock, so it always ends at zero
+    steps: int | None = None  # number of steps; the learning rate follows the step, so a run can be repeated to the bit
+    batch: int = 64  # curves in a step, on each process
+    questions: int = 64  # about each curve
+    shares: tuple[float, float, float] = (0.7, 0.15, 0.15)  # of value, signal and best among the questions
+    optimizer: str = "muon"  # "muon" for the matrices of the blocks and AdamW for the rest, or "adamw" for all
+    lr: float = 3e-3
+    schedule: str = "cosine"  # "cosine", or "wsd": constant, then linear to zero
+    decay: float = 0.4  # last part of a "wsd" run in which the rate falls
+    warmup: int = 100  # steps
+    weight_decay: float = 0.0
+    clip: float = 1.0  # largest norm of the gradient
+    ema: float = 0.0  # decay a step of the averaged weights; 0: none
+    precision: str = "bfloat16"  # of matrix products; "float32" for exactness
+    compile: bool = False
+    device: str = "cpu"
+    threads: int = 2  # of a CPU
+    seed: int = 0
+    log_every_s: float = 20.0
+    save_every_s: float = 60.0
+    validation_curves: int = 500  # 0: no validation
+    model: ModelConfig = field(default_factory=ModelConfig)
+    coordinates: Coordinates = field(default_factory=Coordinates)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", tuple(float(share) for share in self.shares))
+        if (self.minutes is None) == (self.steps is None):
+            raise ValueError(f"give either minutes or steps, got minutes={self.minutes}, steps={self.steps}")
+        for name in ("minutes", "steps", "batch", "questions", "lr", "clip", "threads"):
+            number = getattr(self, name)
+            if number is not None and not number > 0:
+                raise ValueError(f"{name} must be above zero, got {number}")
+        if len(self.shares) != 3 or min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares must be three numbers from 0 to 1 that sum to 1, got {self.shares}")
+        if self.questions < 3:
+            raise ValueError(f"questions must be at least 3, one of each kind, got {self.questions}")
+        for name, choices in (
+            ("optimizer", ("muon", "adamw")),
+            ("schedule", ("cosine", "wsd")),
+            ("precision", ("bfloat16", "float32")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        if not 0 <= self.ema < 1 or not 0 < self.decay <= 1:
+            raise ValueError(f"ema must lie in [0, 1) and decay in (0, 1], got ema={self.ema}, decay={self.decay}")
+
+    def learning_rate(self, progress: float, step: int) -> float:
+        """The rate at a share of the run in [0, 1]."""
+        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        progress = min(max(progress, 0.0), 1.0)
+        if self.schedule == "cosine":
+            return self.lr * warm * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.lr * warm * min(1.0, (1 - progress) / self.decay)
+
+
+PRESETS: dict[str, ModelConfig] = {
+    "tiny": ModelConfig(width=32, layers=2, heads=2, hidden=64, decoder=64, components=8),
+    "small": ModelConfig(),
+    "base": ModelConfig(width=192, layers=6, heads=6, hidden=512, decoder=512, components=24),
+    "large": ModelConfig(width=320, layers=7, heads=5, hidden=960, decoder=640, components=24),
+}

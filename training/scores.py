@@ -1,0 +1,34 @@
+"""The number every network on a prior is judged by: mean log density of the unseen part."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lcpfn.priors import Curves
+
+CUTS = (10, 20, 40, 80)  # points seen, of 100: the rows of the LC-PFN paper
+
+
+def unseen_log_density(log_density, curves: Curves, *, cuts: tuple[int, ...] = CUTS, chunk: int = 250) -> dict[int, Tensor]:
+    """Per-curve mean log density of y at all later points.
+
+    Args:
+        log_density: function of (curves, after (B, P), t_query (B, P), answer (B, P)) that gives the log densities (B, P).
+        curves: (B, T).
+        cuts: numbers of points seen, below T.
+        chunk: curves at a time.
+
+    Returns:
+        For every cut the means (B,) over the T - cut unseen points, in nats.
+    """
+    scores: dict[int, list[Tensor]] = {cut: [] for cut in cuts}
+    length = curves.y.shape[1]
+    for start in range(0, curves.y.shape[0], chunk):
+        part = Curves(*(getattr(curves, name)[start : start + chunk] for name in ("t", "y", "signal", "seen")))
+        after = torch.cat([torch.full((length - cut,), cut, device=part.y.device) for cut in cuts])
+        index = torch.cat([torch.arange(cut, length, device=part.y.device) for cut in cuts])
+        density = log_density(part, after.expand(len(part.y), -1), part.t[:, index], part.y[:, index])
+        for cut, block in zip(cuts, density.split([length - cut for cut in cuts], 1), strict=True):
+            scores[cut].append(block.mean(1))
+    return {cut: torch.cat(blocks) for cut, blocks in scores.items()}

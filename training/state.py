@@ -1,0 +1,65 @@
+"""The state of a run on disk: everything that resuming needs, in one safetensors file, written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+FORMAT = 1
+
+
+def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write tensors and JSON facts; the old file stays until the new one is complete on disk."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    os.close(handle)
+    try:
+        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(flat, temporary, metadata={"lcpfn-run": json.dumps({"format": FORMAT} | facts)})
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def load(path: Path, device: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of `save`.
+
+    Raises:
+        ValueError: if the file is not the complete state of a run of this version.
+    """
+    try:
+        with safe_open(path, framework="pt", device=device) as file:
+            facts = json.loads((file.metadata() or {})["lcpfn-run"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise ValueError(f"{path} is not the complete state of a training run ({error}); start the run anew without --resume") from error
+    if facts["format"] != FORMAT:
+        raise ValueError(f"{path} has state format {facts['format']}, this version resumes {FORMAT}; finish it with the version that began it")
+    return tensors, facts
+
+
+def pack(name: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Add an optimiser's tensors to `tensors` under "name.parameter.entry"."""
+    for parameter, entries in optimizer.state_dict()["state"].items():
+        for entry, value in entries.items():
+            tensors[f"{name}.{parameter}.{entry}"] = torch.as_tensor(value)
+
+
+def unpack(name: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give an optimiser the tensors that `pack` took."""
+    state = optimizer.state_dict()
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith(name + "."):
+            parameter, entry = key[len(name) + 1 :].split(".", 1)
+            entries.setdefault(int(parameter), {})[entry] = value
+    optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})
