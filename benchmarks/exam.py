@@ -63,7 +63,8 @@ class OriginalAnswers:
         self.objective = Objective(self.config, self.coordinates, (low, high)).eval()
         weights = {name: torch.tensor(values) for name, values in checkpoint.weights.items()}
         self.objective.model.load_state_dict(weights)
-        self.engine = Engine(self.config, self.coordinates, Network(self.config, {}, np), None)  # for what raw outputs mean
+        # No network to run: it knows what raw outputs mean.
+        self.engine = Engine(self.config, self.coordinates, Network(self.config, {}, np), None)
 
     @torch.inference_mode()
     def predict(self, y: Any, t_query: Any, *, kind: str, metric: Metric) -> Belief:
@@ -197,7 +198,7 @@ def examine(contestant: Contestant, curves: int, *, calibrated: int, say: Callab
 
 
 def coverage(found: np.ndarray) -> list[dict[str, Any]]:
-    """How often the truth lay in the central intervals, by kind, level and cut-off; cut-off None is all of them together.
+    """How often the truth lay in central intervals, by kind, level and cut-off; cut-off None is all of them together.
 
     Args:
         found: of `pits`, all curves.

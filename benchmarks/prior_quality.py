@@ -18,7 +18,7 @@ from typing import Any
 import exam
 import report
 from published import PUBLISHED, SOURCE, TARGET
-from record import ROOT, Record, parser
+from record import ROOT, Record, parser, say
 
 from lcpfn.coordinates import Coordinates
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, train
@@ -54,12 +54,14 @@ VARIANTS = (
 
 def flags() -> argparse.ArgumentParser:
     """The command line."""
-    made = parser(SCRIPT, __doc__.split("\n")[0], name="quality")
-    made.add_argument("--checkpoint", type=Path, action="append", default=[], metavar="PATH", help="score this file too")
+    made = parser(SCRIPT, (__doc__ or "").split("\n")[0], name="quality")
+    made.add_argument("--checkpoint", type=Path, action="append", default=[], help="score this file too")
     made.add_argument("--only", action="store_true", help="score no shipped checkpoint, just those given")
     made.add_argument("--curves", type=int, help=f"how many (default: {exam.CURVES}, quick: {exam.QUICK_CURVES})")
     made.add_argument(
-        "--calibration-curves", type=int, help=f"how many of them for the calibration (default: {exam.CALIBRATION_CURVES})"
+        "--calibration-curves",
+        type=int,
+        help=f"the first of them, for calibration (default: {exam.CALIBRATION_CURVES})",
     )
     group = made.add_argument_group("ablations; the result's name is ablations, not quality")
     group.add_argument("--ablations", action="store_true", help="train and score one network for each row of the grid")
@@ -122,11 +124,6 @@ def ablate(variant: Variant, told: argparse.Namespace, curves: int) -> dict[str,
         return {"name": variant.name, "failed": "the loss became nonfinite"}
     contestant = exam.Contestant.read(folder / "checkpoint.safetensors", name=variant.name)
     return exam.examine(contestant, curves, calibrated=0, say=say)
-
-
-def say(line: str) -> None:
-    """Print a line of progress now, also into a pipe."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,14 @@ def parser(script: str, description: str, *, name: str) -> argparse.ArgumentPars
     """The flags that every benchmark has."""
     made = argparse.ArgumentParser(prog=f"python {script}", description=description)
     made.add_argument("--quick", action="store_true", help="a small run to see that it works; its numbers mean nothing")
-    made.add_argument("--out", type=Path, help=f"the JSON (default: benchmarks/results/{name}.json, quick: runs/quick/{name}.json)")
+    made.add_argument(
+        "--out", type=Path, help=f"default: benchmarks/results/{name}.json, quick: runs/quick/{name}.json"
+    )
     return made
 
 
 class Record:
-    """The file of one run of a benchmark; written again after every part, so that a long run is not lost when it is cut off.
+    """The file of one run of a benchmark; written again after every part, so that little is lost when it is cut off.
 
     Args:
         script: as in `python benchmarks/speed.py`.
@@ -55,7 +57,7 @@ class Record:
     ) -> None:
         self.path = told.out or (QUICK if told.quick else RESULTS) / f"{name}.json"
         if told.quick and self.path.exists() and not json.loads(self.path.read_text()).get("quick"):
-            raise FileExistsError(f"{self.path} holds the result of a full run, a quick one must not replace it: use --out")
+            raise FileExistsError(f"{self.path} holds a full run's result, a quick one must not replace it: use --out")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.began = datetime.now(UTC)
         self.facts = {
@@ -83,6 +85,11 @@ class Record:
         os.replace(temporary, self.path)
 
 
+def say(line: str) -> None:
+    """Print a line of progress now, also into a pipe."""
+    print(line, flush=True)
+
+
 def command(script: str, arguments: Sequence[str]) -> str:
     """The command line, with paths of this machine cut down to what means something elsewhere.
 
@@ -105,8 +112,8 @@ def device() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0] if names else model
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].split(":", 1)[1].strip() if lines else model
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"processor": model, "cores": cores, "system": platform.system(), "load": round(os.getloadavg()[0], 2)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,19 @@ class Answer:
         where = int(np.nanargmax(self.belief.metric.sign * self.seen.y))
         return float(self.seen.times[where]), float(self.seen.y[where])
 
+    @property
+    def truth(self) -> Curve:
+        """What happened, of the kind that the belief is about; for a "signal" it is the noisy values."""
+        if self.belief.kind != "best":
+            return self.rest
+        sign = self.belief.metric.sign
+        return replace(self.rest, y=sign * np.fmax.accumulate(sign * self.rest.y))
+
     def forecasts(self) -> list[dict[str, Any]]:
         """Q records of plain numbers, None where there is no number."""
         belief, record = self.belief, self.record
         better = None if record is None else belief.prob_better(record[1])
-        beaten, truth = self._beaten(), dict(zip(self.rest.times, self.rest.y))
+        beaten, truth = self._beaten(), dict(zip(self.truth.times, self.truth.y))
         quantiles, mean, std = belief.quantile(np.array(QUANTILES)), belief.mean(), belief.std()
         return [
             {
@@ -134,9 +142,9 @@ def _finite(value: float) -> float | None:
 
 
 def _format(width: float, size: float) -> Callable[[float | None], str]:
-    """Turns numbers into text with two digits of the narrowest interval's width."""
-    decimals = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 4
-    style = f".{decimals}f" if decimals <= 8 and size < 1e7 else ".5g"
+    """Turns numbers into text with three digits, or as many as show two of the narrowest interval's width."""
+    places = [digits - 1 - math.floor(math.log10(x)) for digits, x in ((2, width), (3, size)) if x > 0]
+    style = f".{max(0, *places)}f" if places and max(places) <= 8 and size < 1e7 else ".5g"
     return lambda value: "-" if value is None else format(value, style)
 
 

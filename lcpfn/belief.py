@@ -189,7 +189,7 @@ class Belief:
     def crps(self, x: ArrayLike) -> Array:
         """Continuous ranked probability score at x, in units of y, never negative; lower is better.
 
-        In closed form for a mixture that no bound cuts, else by quadrature with a relative error of about 1e-6.
+        In closed form for a mixture that no bound cuts, else by quadrature with a relative error below 1e-5.
 
         Source:
             Gneiting and Raftery 2007, section 4.2.

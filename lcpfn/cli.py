@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   lcpfn predict log.csv --column val_error --direction min --horizon 100 --incumbent 0.08
   echo 0.31 0.42 0.48 0.52 | lcpfn predict - --at 50,100 --json
 """
+CHECKPOINT = "name of a shipped one, or a .safetensors file (default: %(default)s)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,9 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Prints a checkpoint's size, digest, configuration and provenance.",
         allow_abbrev=False,
     )
-    info.add_argument(
-        "checkpoint", nargs="?", metavar="CHECKPOINT", help="name of a shipped one, or a .safetensors file"
-    )
+    info.add_argument("checkpoint", nargs="?", default="default", metavar="CHECKPOINT", help=CHECKPOINT)
     info.add_argument("--json", action="store_true", help="print JSON")
     commands.add_parser("train", help="train a network on a prior (needs torch); lcpfn train --help lists its flags")
     return parser
@@ -133,8 +132,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_checkpoint(parser: argparse._ActionsContainer) -> None:
-    help = "name of a shipped one, or a .safetensors file (default: default)"
-    parser.add_argument("--checkpoint", default="default", metavar="NAME", help=help)
+    parser.add_argument("--checkpoint", default="default", metavar="NAME", help=CHECKPOINT)
 
 
 def _count(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import sys
 import time
@@ -45,7 +46,12 @@ def predict(options: Namespace) -> int:
 
     def ask(t_query: Any = None, *, horizon: float | None = None, kind: str = options.kind) -> Belief:
         stretch = options.stretch_time
-        return pfn.predict(seen.y, t_query, horizon=horizon, t=seen.t, kind=kind, metric=metric, stretch_time=stretch)
+        try:
+            return pfn.predict(
+                seen.y, t_query, horizon=horizon, t=seen.t, kind=kind, metric=metric, stretch_time=stretch
+            )
+        except ValueError as error:
+            raise ValueError(_in_flags(str(error))) from error
 
     last = seen.times[~np.isnan(seen.y)].max(initial=-np.inf)
     if options.at is None:
@@ -62,12 +68,12 @@ def predict(options: Namespace) -> int:
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
     answer = Answer(belief, seen, rest, best, options.incumbent)
+    if options.plot:
+        _draw(options.plot, replace(answer, belief=steps))
     if options.json:
         print(json.dumps(answer.document(source=options.file), indent=2, allow_nan=False))
     else:
         print(f"{answer.about()}\n\n{answer.table(every=options.at is not None)}")
-    if options.plot:
-        _draw(options.plot, replace(answer, belief=steps))
     return 0
 
 
@@ -178,10 +184,33 @@ def _metric(options: Namespace, name: str, default: Metric) -> Metric:
     return replace(default, direction=direction, bounds=options.bounds or default.bounds)
 
 
+def _in_flags(message: str) -> str:
+    """An error of the library with the advice that it gives in Python's words put in the command's.
+
+    >>> _in_flags('give them, as in Metric("min", bounds=(0, 100)), or use stretch_time=True')
+    'give them, as in --direction min --bounds 0,100, or use --stretch-time'
+    """
+
+    def flags(metric: re.Match[str]) -> str:
+        direction, low, high = metric.groups()
+        parts = [f"--direction {direction}" if direction else "", f"--bounds {low},{high}" if low else ""]
+        return " ".join(filter(None, parts))
+
+    message = re.sub(r'Metric\((?:"(max|min)")?,? ?(?:bounds=\((\d+), (\d+)\))?\)', flags, message)
+    for word, flag in (
+        ("stretch_time=True", "--stretch-time"),
+        ('kind="signal"', "--kind signal"),
+        ("t_query", "--at"),
+    ):
+        message = message.replace(word, flag)
+    return message
+
+
 def _draw(path: str, answer: Answer) -> None:
     from lcpfn.plot import fan
 
-    rest = answer.rest[(answer.rest.times <= max(answer.belief.t)) & ~np.isnan(answer.rest.y)]
+    truth = answer.truth
+    rest = truth[(truth.times <= max(answer.belief.t)) & ~np.isnan(truth.y)]
     axes = fan(
         answer.belief,
         observed=(answer.seen.times, answer.seen.y),

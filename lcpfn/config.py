@@ -22,7 +22,7 @@ class ModelConfig:
     heads: int = 4
     hidden: int = 256  # of the feed-forward layers
     decoder: int = 384  # width of the two hidden layers of the decoder
-    components: int = 16  # K of the mixture, or the number of bars
+    components: int = 20  # K of the mixture, or the number of bars
     head: str = "mixture"  # "mixture" of normals, or the "bars" of the LC-PFN paper
     layout: str = "causal"  # "causal" encoder with decoder, or the "original" of the LC-PFN paper
     limit: int = 100  # most observed points the network was trained to see; longer contexts are thinned

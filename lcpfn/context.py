@@ -108,7 +108,7 @@ def read_context(y: Any, *, t: Any = None, metric: Metric) -> Context:
         kept = np.arange(order.shape[1]) < count[:, None]
         times = np.where(kept, np.take_along_axis(times, order, axis=1), np.nan)
         values = np.where(kept, np.take_along_axis(values, order, axis=1), np.nan)
-    return Context(times, values, count, single, 1.0 if t is None else _typical_gap(times))
+    return Context(times, values, count, single, 1.0 if t is None else typical_gap(times))
 
 
 def read_query(t_query: Any, horizon: Any, context: Context, kind: str) -> np.ndarray:
@@ -143,7 +143,6 @@ def read_query(t_query: Any, horizon: Any, context: Context, kind: str) -> np.nd
         raise ValueError(f"give either t_query or horizon, got {'neither' if horizon is None else 'both'}")
     queries = _steps(horizon, context) if t_query is None else _query_times(t_query, context)
     queries = np.broadcast_to(queries, (len(context.count), queries.shape[-1]))  # a view: one row serves all curves
-    queries.flags.writeable = False
     if kind != "signal" and (bad := queries <= context.last[:, None]).any():
         i, j = np.argwhere(bad)[0]
         curve = "" if context.single else f"curve {i}, "
@@ -245,9 +244,6 @@ def _from_array(values: Any, name: str) -> np.ndarray:
         values = values.float()  # torch's bfloat16 has no NumPy type
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
         values = np.ma.filled(values.astype(np.float64), np.nan)
-    dtype = getattr(values, "dtype", None)
-    if hasattr(values, "to_numpy") and not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "O") in "iuf":
-        values = values.to_numpy(dtype=np.float64, na_value=np.nan)  # pandas: its nullable numbers become objects else
     array = np.asarray(values)
     if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":  # the latter is what jax hands out
         raise TypeError(
@@ -304,7 +300,7 @@ def _check_repeats(times: np.ndarray, order: np.ndarray, count: np.ndarray, *, s
         )
 
 
-def _typical_gap(times: np.ndarray) -> float:
+def typical_gap(times: np.ndarray) -> float:
     """The lower median of the gaps in (B, T) sorted times, NaN if there is none."""
     with np.errstate(over="ignore"):
         gaps = np.sort(np.diff(times, axis=1), axis=None)  # infinite and NaN last

@@ -57,7 +57,7 @@ class Coordinates:
     @property
     def token_features(self) -> int:
         """F of a token."""
-        return (19 if self.values == "local" else 1) + (3 if self.times == "absolute" else 4)
+        return (19 if self.values == "local" else 1) + 4
 
     @property
     def query_features(self) -> int:
@@ -203,11 +203,13 @@ def query_features(coordinates: Coordinates, t: Array, t_query: Array, after: Ar
 
 
 def _token_times(coordinates: Coordinates, t: Array, xp: Any) -> Array:
-    """(B, T, 3 or 4) what a token says of its time."""
+    """(B, T, 4) what a token says of its time."""
     if coordinates.times == "absolute":
         assert coordinates.clock is not None
         start, end = coordinates.clock
-        return xp.stack([2 * t / end - 1, xp.log(t / start) / 2 - 1, start / t], axis=2)
+        gap = xp.concatenate([t[:, :1], t[:, 1:] - t[:, :-1]], axis=1)
+        gap = xp.clip(gap, min=1e-3 * start)  # padding repeats its time
+        return xp.stack([2 * t / end - 1, xp.log(t / start) / 2 - 1, start / t, xp.log(gap / start) / 2], axis=2)
     count = xp.cumsum(xp.ones_like(t), axis=1)
     gap = xp.concatenate([xp.abs(t[:, :1]), t[:, 1:] - t[:, :-1]], axis=1)
     span = t - t[:, :1]

@@ -22,7 +22,7 @@ LOG_STD_OFFSET = float(np.log(-MIN_LOG_STD / MAX_LOG_STD))  # makes raw = 0 give
 MIN_LOG_STD_UNCAPPED = -12.0
 
 # Where the panels of a quadrature begin and end, in standard deviations of each component.
-_KNOTS = np.array([-5.0, -2.0, 0.0, 2.0, 5.0])
+_KNOTS = np.array([-5.5, -2.5, -0.9, 0.9, 2.5, 5.5])
 _THIN = float(np.log(1e-6))  # with less mass between the bounds, differences of cdfs lose too many digits
 
 
@@ -39,7 +39,8 @@ class Mixture:
 
     Raises:
         TypeError: an array does not hold real numbers.
-        ValueError: the shapes differ, there is no component, or a standard deviation is not positive.
+        ValueError: the shapes differ, there is no component, or a mean or standard deviation is not finite, or the latter not
+            positive.
 
     Example:
         >>> law = Mixture([0.0, 0.0], means=[-1.0, 1.0], stds=[0.5, 0.5])
@@ -60,9 +61,15 @@ class Mixture:
                 "log_weights, means and stds must have one shape (..., K) with K >= 1, "
                 f"got {shapes[0]}, {shapes[1]} and {shapes[2]}; broadcast them before"
             )
-        if np.any(self.stds <= 0):
-            at = tuple(int(i) for i in np.argwhere(self.stds <= 0)[0])
-            raise ValueError(f"stds must be positive, got {self.stds[at]:.4g} at index {at}; put a floor under them")
+        for name, wrong, rule in (
+            ("stds", self.stds <= 0, "positive; put a floor under them"),
+            ("stds", np.isinf(self.stds), "finite; cap them"),
+            ("means", np.isinf(self.means), "finite; NaN marks a law that does not exist"),
+        ):
+            if wrong.any():
+                at = tuple(int(i) for i in np.argwhere(wrong)[0])
+                must, _, advice = rule.partition("; ")
+                raise ValueError(f"{name} must be {must}, got {getattr(self, name)[at]:.4g} at index {at}; {advice}")
 
     @classmethod
     def from_raw(cls, raw: ArrayLike, *, capped: bool = True) -> Self:

@@ -141,7 +141,7 @@ def parse(text: str, *, source: str = "the text") -> Table:
     if text.lstrip().startswith("["):
         return _list(text, source)
     rows, lines = _rows(text, source)
-    header = all(number(cell) is None or not cell for cell in rows[0]) and any(rows[0])
+    header = any(rows[0]) and all(not cell or number(cell.removesuffix("%")) is None for cell in rows[0])
     if not header and len(rows) == 1:
         cells = rows[0] if rows[0][-1] else rows[0][:-1]  # a comma at the end is no missing value
         return Table(source, ("1",), tuple((cell,) for cell in cells), tuple(lines * len(cells)))

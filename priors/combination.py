@@ -35,6 +35,7 @@ class Combination:
     """
 
     name: ClassVar[str]
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)  # of the signal; noise may carry y past them
 
     families: tuple[str, ...]
     terms: int

@@ -52,6 +52,10 @@ class Prior(Protocol):
     def name(self) -> str:
         """The name that `lcpfn.priors.by_name` knows it by."""
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest possible value of the signal, -inf or inf where there is none."""
+
     def parameters(self) -> dict[str, Any]:
         """Returns the fields as JSON, so that `by_name(name, parameters)` gives an equal prior."""
 

@@ -123,7 +123,7 @@ def check_belief(belief: Belief) -> None:
 
     edges = np.moveaxis(belief.quantile(np.linspace(0.02, 0.98, 961)), -1, 0)
     middle = np.exp(belief.log_prob((edges[1:] + edges[:-1]) / 2))
-    np.testing.assert_allclose((middle * np.diff(edges, axis=0)).sum(axis=0), 0.96, rtol=5e-3, err_msg=name)
+    np.testing.assert_allclose((middle * np.diff(edges, axis=0)).sum(axis=0), 0.96, rtol=0.02, err_msg=name)
     far = np.stack([mean - 50 * std, mean + 50 * std])
     inside = (far >= low) & (far <= high)
     assert np.isfinite(belief.log_prob(far)[inside]).all() and np.isneginf(belief.log_prob(far)[~inside]).all(), name

@@ -29,9 +29,13 @@ def random_network(config: ModelConfig = TINY, coordinates: Coordinates = PAPER,
     return network.eval()
 
 
-def random_pfn(config: ModelConfig = TINY, coordinates: Coordinates = PAPER, *, seed: int = 0, device: str | None = None) -> PFN:
+def random_pfn(
+    config: ModelConfig = TINY, coordinates: Coordinates = PAPER, *, seed: int = 0, device: str | None = None
+) -> PFN:
     """The engine with such a network."""
-    weights = {name: p.detach().numpy() for name, p in random_network(config, coordinates, seed=seed).named_parameters()}
+    weights = {
+        name: p.detach().numpy() for name, p in random_network(config, coordinates, seed=seed).named_parameters()
+    }
     config_json = {"model": dataclasses.asdict(config), "coordinates": dataclasses.asdict(coordinates)}
     provenance = {
         "prior": {"name": "none", "parameters": {}, "bounds": [0.0, 1.0]},

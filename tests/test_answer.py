@@ -60,7 +60,7 @@ def test_the_table_when_lower_is_better() -> None:
         (0.5, 1e-4, "0.50000"),
         (0.5, 1e-12, "0.5"),
         (412.3, 30, "412"),
-        (3.5, 2, "3.5"),
+        (3.5, 2, "3.50"),
         (1e9, 1, "1e+09"),
         (5e-9, 1e-10, "5e-09"),
     ],
@@ -109,3 +109,15 @@ def test_few_steps_stand_for_all(count: int) -> None:
     assert (steps[0], steps[-1]) == (0, count - 1)
     assert steps == sorted(set(steps))
     assert len(steps) == min(count, 5) or (count, steps) == (4, [0, 1, 2, 3])
+
+
+def test_what_happened_is_of_the_kind_that_was_asked() -> None:
+    rest = curve([0.5, 0.3, np.nan, 0.7, 0.6], start=2)
+
+    def truth(direction: str, kind: str) -> list[float | None]:
+        belief = normal(0.5, 0.1, [2, 3, 4, 5, 6], direction=direction, kind=kind)
+        return [record["truth"] for record in Answer(belief, curve([0.4]), rest).forecasts()]
+
+    assert truth("max", "value") == [0.5, 0.3, None, 0.7, 0.6]
+    assert truth("max", "best") == [0.5, 0.5, 0.5, 0.7, 0.7]
+    assert truth("min", "best") == [0.5, 0.3, 0.3, 0.3, 0.3]

@@ -259,10 +259,11 @@ ERRORS = {
     "no column": (("LOG", "--column", "acc", "--horizon", "50"), r"no column 'acc', only epoch, val_accuracy"),
     "text": (("LOG", "--column", "note", "--horizon", "50"), r"line 2, column note: 'run a' is not a number"),
     "loss": (("LOG", "--column", "val_error", "--horizon", "50"), r"lower seems to be better: say --direction min"),
-    "percent": (("LOG", "--column", "percent", "--horizon", "50"), r"Metric\(bounds=\(0, 100\)\)"),
+    "percent": (("LOG", "--column", "percent", "--horizon", "50"), r"divide percentages by 100, or use --bounds 0,100"),
     "past": (("LOG", "--horizon", "5"), r"horizon"),
     "past and present": (("LOG", "--at", "20", "--horizon", "5"), r"horizon"),
-    "beyond": (("LOG", "--horizon", "500"), r"\[1, 100\]"),
+    "beyond": (("LOG", "--horizon", "500"), r"\[1, 100\].*use --stretch-time to"),
+    "open": (("LOG", "--horizon", "50", "--bounds", "0,"), r"as in --direction min --bounds 0,1"),
     "observe": (("LOG", "--observe", "13"), r"--observe 13 asks for more values than the 12"),
     "checkpoint": (("LOG", "--horizon", "50", "--checkpoint", "no such"), r"no such"),
     "bounds": (("LOG", "--horizon", "50", "--bounds", "1,0"), r"bounds must increase"),
@@ -395,9 +396,9 @@ def test_help_takes_so_long() -> None:
 def test_info_says_what_the_file_is(capsys: pytest.CaptureFixture[str]) -> None:
     path = locate("default")
     code, out, err = run(capsys, "info", "--json")
+    assert (code, err) == (0, "")
     facts = json.loads(out)
     checkpoint = load().checkpoint
-    assert (code, err) == (0, "")
     assert (facts["format"], facts["file"]) == (1, str(path))
     assert facts["sha256"] == sha256(path.read_bytes()).hexdigest()
     assert facts["bytes"] == path.stat().st_size

@@ -32,6 +32,7 @@ def same(a, b):
 
 # ------------------------------------------------------------------------------------------------- forms that are read
 
+
 THREE = [0.25, 0.5, 0.75]  # exact in every type below
 FORMS = {
     "list": THREE,
@@ -63,6 +64,11 @@ def test_every_form_of_one_curve_gives_the_same_context(y):
     assert (context.t.dtype, context.y.dtype, context.count.dtype.kind) == (np.float64, np.float64, "i")
 
 
+@pytest.mark.gpu
+def test_a_tensor_on_an_accelerator_is_fetched():
+    assert read(torch.tensor(THREE, device="cuda", requires_grad=True)).y.tolist() == [THREE]
+
+
 @pytest.mark.parametrize("y", [[3, 1, 2], np.array([3, 1, 2], np.uint8), torch.tensor([3, 1, 2]), pd.Series([3, 1, 2])])
 def test_whole_numbers_are_values(y):
     assert read(y).y.tolist() == [[3.0, 1.0, 2.0]]
@@ -76,6 +82,7 @@ def test_whole_numbers_are_values(y):
         [torch.tensor(0.25), None, 0.75],
         np.ma.masked_array([0.25, INF, 0.75], mask=[False, True, False]),
         pd.Series([0.25, None, 0.75], dtype="Float64"),
+        pd.Series([0.25, None, 0.75], dtype="double[pyarrow]"),
     ],
 )
 def test_a_missing_point_is_dropped_with_its_time(y):
@@ -117,13 +124,12 @@ def test_an_empty_curve_is_a_context_without_points(y):
 
 
 def test_a_curve_of_nothing_but_nan_warns_and_counts_as_empty():
-    def predict(y):  # the warning names the line that called the method, not the method
-        return read_context(y, metric=FREE)
-
     with pytest.warns(UserWarning, match="prior predictive") as caught:
-        context = predict([NAN, NAN])
+        context = read([NAN, NAN])
     assert same(context, read([]))
-    assert caught[0].filename == __file__
+    here = test_a_curve_of_nothing_but_nan_warns_and_counts_as_empty.__code__
+    assert caught[0].filename == here.co_filename
+    assert caught[0].lineno == here.co_firstlineno + 2  # the line that called `read`, as a user's calls `predict`
 
 
 def test_unobserved_curves_in_a_batch_are_nothing_special():
@@ -172,6 +178,8 @@ def test_a_context_is_immutable_and_leaves_the_callers_arrays_alone():
     context = read(y, t=(t := np.array([1.0, 2, 3])))
     y[0] = t[0] = 0.5
     assert (context.y[0, 0], context.t[0, 0]) == (0.25, 1.0)
+    Context(t[None], y[None], (count := np.array([3])), single=True)
+    y[0] = t[0] = count[0] = 0
     for values in (context.t, context.y, context.count):
         with pytest.raises(ValueError, match="read-only"):
             values[...] = 0

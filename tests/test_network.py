@@ -55,9 +55,7 @@ def test_forward_equals_that_of_training_within_1e_4(coordinates, backend):
         states = twin.encode(torch.tensor(tokens))
         for kind in range(len(KINDS)):
             wanted = twin.decode(states, torch.tensor(features), torch.tensor([kind])).numpy()
-            got = pfn.engine.network.decode(
-                pfn.engine.encode(tokens), pfn.engine.network.xp.asarray(features), kind
-            )
+            got = pfn.engine.network.decode(pfn.engine.encode(tokens), pfn.engine.network.xp.asarray(features), kind)
             np.testing.assert_allclose(np.asarray(got), wanted, atol=1e-4)
 
 
@@ -67,7 +65,11 @@ def test_cached_points_give_the_same_states_as_one_pass():
     tokens = view.tokens.astype(np.float32)
     whole = network.encode(tokens)
     cache = Cache()
-    parts = [network.encode(tokens[:, :7], cache), network.encode(tokens[:, 7:8], cache), network.encode(tokens[:, 8:], cache)]
+    parts = [
+        network.encode(tokens[:, :7], cache),
+        network.encode(tokens[:, 7:8], cache),
+        network.encode(tokens[:, 8:], cache),
+    ]
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
 
 

@@ -135,7 +135,9 @@ def test_other_curves_queries_padding_and_chunks_change_nothing(monkeypatch):
 def test_torch_backend_gives_the_same_belief():
     twin = random_pfn(device="cpu")
     for kind in KINDS:
-        assert_same(twin.predict([Y, Y[:2]], horizon=20, kind=kind), PFN.predict([Y, Y[:2]], horizon=20, kind=kind), 1e-4)
+        assert_same(
+            twin.predict([Y, Y[:2]], horizon=20, kind=kind), PFN.predict([Y, Y[:2]], horizon=20, kind=kind), 1e-4
+        )
     assert_same(twin.replay(Y, 50).belief, PFN.replay(Y, 50).belief, 1e-4)
 
 
@@ -185,7 +187,10 @@ def test_without_absolute_features_invariances_are_exact(scale, shift, stretch, 
     spread = np.abs(plain.quantile(q)).max() + np.ptp(y)
     moved = FREE_PFN.predict(scale * y + shift, ahead, t=t, kind=kind)
     np.testing.assert_allclose(
-        moved.quantile(q), scale * plain.quantile(q) + shift, rtol=1e-5, atol=1e-5 * (scale * spread + abs(shift) * 1e-3)
+        moved.quantile(q),
+        scale * plain.quantile(q) + shift,
+        rtol=1e-5,
+        atol=1e-5 * (scale * spread + abs(shift) * 1e-3),
     )
     mirrored = FREE_PFN.predict(-y, ahead, t=t, kind=kind, metric=Metric("min"))
     np.testing.assert_allclose(mirrored.quantile(q), -plain.quantile(q[::-1]), rtol=1e-9)
@@ -225,7 +230,15 @@ def test_what_it_cannot_take_is_refused_with_advice(y, more, rule):
 
 @pytest.mark.parametrize(
     "y",
-    [[0.5], [0.5] * 30, [0.0] * 5, [1.0] * 5, [1e-30, 2e-30, 3e-30], [0.5, 0.5 + 1e-16, 0.5], list(np.tile([0.0, 1.0], 20))],
+    [
+        [0.5],
+        [0.5] * 30,
+        [0.0] * 5,
+        [1.0] * 5,
+        [1e-30, 2e-30, 3e-30],
+        [0.5, 0.5 + 1e-16, 0.5],
+        list(np.tile([0.0, 1.0], 20)),
+    ],
     ids=["one point", "constant", "zeros", "ones", "tiny", "rounding", "swinging"],
 )
 @pytest.mark.parametrize("kind", KINDS)
@@ -233,7 +246,13 @@ def test_odd_curves_give_beliefs_without_nan(y, kind):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         belief = PFN.predict(y, [len(y) + 1, 100], kind=kind)
-        for numbers in (belief.mean(), belief.std(), belief.quantile([0.01, 0.99]), belief.log_prob(0.5), belief.crps(0.5)):
+        for numbers in (
+            belief.mean(),
+            belief.std(),
+            belief.quantile([0.01, 0.99]),
+            belief.log_prob(0.5),
+            belief.crps(0.5),
+        ):
             assert np.isfinite(numbers).all()
         assert ((belief.quantile([0.01, 0.99]) >= 0) & (belief.quantile([0.01, 0.99]) <= 1)).all()
 
@@ -263,7 +282,11 @@ def test_streams_refuse_late_points_and_skip_missing_ones():
     stream.observe(1, 0.2)
     stream.observe(2, float("nan"))
     assert len(stream) == 1
-    for wrong, rule in [((1, 0.3), "order of time"), ((3, 30.0), "divide percentages"), ((101, 0.3), "stretch_time|100")]:
+    for wrong, rule in [
+        ((1, 0.3), "order of time"),
+        ((3, 30.0), "divide percentages"),
+        ((101, 0.3), "stretch_time|100"),
+    ]:
         with pytest.raises(ValueError, match=rule):
             stream.observe(*wrong)
     assert_same(stream.predict(50), PFN.predict([0.2], 50))

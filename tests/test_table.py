@@ -145,6 +145,7 @@ ERRORS = {
     "word": ("acc\n0.1\n\noops\n", None, None, "line 4, column acc: 'oops' is not a number"),
     "word in the only candidate": ("epoch,m\n1,0.1\n2,oops\n", None, None, "line 3, column m: 'oops'"),
     "percent": ("acc\n10%\n20%\n", "acc", None, "line 2.*strip the percent signs and say --bounds 0,100"),
+    "percent in a list": ("10% 20%", None, None, "line 1.*strip the percent signs"),
     "no such column": ("epoch,acc\n1,0.5\n", "acx", None, "no column 'acx', only epoch, acc"),
     "column 0": ("epoch,acc\n1,0.5\n", "0", None, "no column '0'"),
     "twice": ("acc,acc\n1,0.5\n", "acc", None, "2 columns 'acc': ask by number, 1 or 2"),

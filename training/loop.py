@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from lcpfn.checkpoint import Checkpoint
-from lcpfn.priors import Prior, by_name
+from lcpfn.priors import Curves, Prior, by_name
 from lcpfn.training import state
+from lcpfn.training.grids import draw_times
 from lcpfn.training.objective import Objective
 from lcpfn.training.options import Options
 from lcpfn.training.provenance import provenance
@@ -90,7 +91,6 @@ class Run:
         if self.world > 1:
             network = nn.parallel.DistributedDataParallel(self.objective)
         self.network = torch.compile(network) if options.compile else network
-        self.times = torch.arange(1.0, LENGTH + 1, device=self.device)
         self.examined = self._draw_validation()
 
     # -- the loop -----------------------------------------------------------------------------------------------------
@@ -126,7 +126,8 @@ class Run:
     def _step(self, rate: float) -> Tensor:
         options = self.options
         random = generator(options.seed, BATCH, self.step, self.rank, device=self.device)
-        curves = self.prior.sample(options.batch, self.times, generator=random)
+        times = draw_times(LENGTH, options.irregular, generator=random)
+        curves = self.prior.sample(options.batch, times, generator=random)
         asked = draw(
             curves, options.questions, options.shares, generator=random, one_cut=options.model.layout == "original"
         )
@@ -167,12 +168,12 @@ class Run:
 
     # -- what is reported ---------------------------------------------------------------------------------------------
 
-    def _draw_validation(self) -> Any:
+    def _draw_validation(self) -> Curves | None:
         count = self.options.validation_curves
         if not count or self.rank:
             return None
         curves = self.prior.sample(count, torch.arange(1.0, LENGTH + 1), generator=generator(0, VALIDATION))
-        return type(curves)(*(getattr(curves, f.name).to(self.device) for f in dataclasses.fields(curves)))
+        return curves.to(self.device)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

@@ -32,7 +32,7 @@ class Objective(nn.Module):
         self.register_buffer("edges", torch.as_tensor(bar_edges(coordinates, config.components)), persistent=False)
 
     def forward(self, curves: Curves, after: Tensor, t_query: Tensor, answer: Tensor, kinds: Tensor) -> Tensor:
-        """log density (B, P), in the unit of y, of the answers (B, P) to questions asked after `after` (B, P) points."""
+        """log density (B, P), in the unit of y, of answers (B, P) to questions asked after `after` (B, P) points."""
         t, y = curves.t.double(), curves.y.double()  # differences lose nothing; the cost is lost in that of the network
         lower, upper = (torch.full_like(y[:, 0], bound) for bound in self.bounds)
         view = frame(self.coordinates, t, y, lower, upper, torch)

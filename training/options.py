@@ -23,8 +23,9 @@ class Options:
     batch: int = 64  # curves in a step, on each process
     questions: int = 64  # about each curve
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15)  # of value, signal and best among the questions
+    irregular: float = 0.2  # share of the steps whose curves are measured at uneven times
     optimizer: str = "muon"  # "muon" for the matrices of the blocks and AdamW for the rest, or "adamw" for all
-    lr: float = 3e-3
+    lr: float = 4e-3
     schedule: str = "cosine"  # "cosine", or "wsd": constant, then linear to zero
     decay: float = 0.4  # last part of a "wsd" run in which the rate falls
     warmup: int = 100  # steps

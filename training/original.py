@@ -1,8 +1,8 @@
 """The layout of the LC-PFN paper, as an opponent: queries are tokens that attend to what was observed.
 
-Every observed point sees all observed points, a query sees all of them and itself. So one pass serves one cut-off, and a
-query costs as much attention as a point. All else in a block is as in `lcpfn.training.transformer`, so that a comparison of
-the two layouts compares nothing else.
+Every observed point sees all observed points, a query sees all of them and itself. So one pass serves one cut-off, and
+a query costs as much attention as a point. All else in a block is as in `lcpfn.training.transformer`, so that a
+comparison of the two layouts compares nothing else.
 
 Letters: B curves, T observed points, C observed points before the cut-off, P queries, E width, H heads.
 Source: Adriaensen et al. 2023 (arXiv 2310.20447), section 3.2 and its released code; Mueller et al. 2022.
@@ -66,8 +66,8 @@ class OriginalTransformer(nn.Module):
 
     Args:
         config: sizes; its layout must be "original".
-        coordinates: decide what Linear(t) and Linear(y) read; their times must be "absolute", since a query's token knows
-            nothing but its own time.
+        coordinates: decide what Linear(t) and Linear(y) read; their times must be "absolute", since a query's token
+            knows nothing but its own time.
 
     Raises:
         ValueError: if the times are not "absolute".

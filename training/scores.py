@@ -25,7 +25,8 @@ def unseen_log_density(log_density, curves: Curves, *, cuts: tuple[int, ...] = C
     scores: dict[int, list[Tensor]] = {cut: [] for cut in cuts}
     length = curves.y.shape[1]
     for start in range(0, curves.y.shape[0], chunk):
-        part = Curves(*(getattr(curves, name)[start : start + chunk] for name in ("t", "y", "signal", "seen")))
+        rows = slice(start, start + chunk)
+        part = Curves(t=curves.t[rows], y=curves.y[rows], signal=curves.signal[rows], seen=curves.seen[rows])
         after = torch.cat([torch.full((length - cut,), cut, device=part.y.device) for cut in cuts])
         index = torch.cat([torch.arange(cut, length, device=part.y.device) for cut in cuts])
         density = log_density(part, after.expand(len(part.y), -1), part.t[:, index], part.y[:, index])
