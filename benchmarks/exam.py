@@ -135,17 +135,18 @@ def draw(curves: int) -> Iterator[Block]:
         yield Block(y, signal, times[:kept])
 
 
-def density(answers: Answers, block: Block) -> dict[str, np.ndarray]:
+def unseen(answers: Answers, block: Block, *, crps: bool) -> dict[str, np.ndarray]:
     """Log density (nats, y in its own unit) and CRPS of the unseen part, means over all later points of a curve.
 
     Returns:
-        (len(CUTS), B) each, under "log_density" and "crps".
+        (len(CUTS), B) each, under "log_density" and, if wanted, "crps".
     """
-    scores: dict[str, list[np.ndarray]] = {"log_density": [], "crps": []}
+    scores: dict[str, list[np.ndarray]] = {"log_density": []} | ({"crps": []} if crps else {})
     for cut in CUTS:
         belief = answers.predict(block.y[:, :cut], np.arange(cut + 1.0, LENGTH + 1), kind="value", metric=METRIC)
         scores["log_density"].append(belief.log_prob(block.y[:, cut:]).mean(axis=1))
-        scores["crps"].append(belief.crps(block.y[:, cut:]).mean(axis=1))
+        if crps:
+            scores["crps"].append(belief.crps(block.y[:, cut:]).mean(axis=1))
     return {name: np.stack(rows) for name, rows in scores.items()}
 
 
@@ -167,27 +168,30 @@ def truth(block: Block, cut: int, times: np.ndarray, kind: str) -> np.ndarray:
     return np.take_along_axis(block.y if kind == "value" else block.signal, times - 1, axis=1)
 
 
-def examine(contestant: Contestant, curves: int, *, calibrated: int, say: Callable[[str], None]) -> dict[str, Any]:
+def examine(
+    contestant: Contestant, curves: int, *, say: Callable[[str], None], crps: bool = False, calibrated: int = 0
+) -> dict[str, Any]:
     """All scores of a contestant as JSON, next to its facts.
 
     Args:
         contestant: who is judged.
         curves: how many are used for the scores.
-        calibrated: how many of them, the first, for the calibration; 0: none.
         say: takes lines on the progress.
+        crps: whether to score that too; with 1000 bars it takes a thousand times as long as the log density.
+        calibrated: how many of the curves, the first, for the calibration; 0: none.
     """
     began = said = time.perf_counter()
     scores: list[dict[str, np.ndarray]] = []
     found: list[np.ndarray] = []
     for block in draw(curves):
-        scores.append(density(contestant.answers, block))
+        scores.append(unseen(contestant.answers, block, crps=crps))
         if len(found) * BLOCK < calibrated:
             found.append(pits(contestant.answers, block))
         if (now := time.perf_counter()) - said > SAY_EVERY_S:
             said = now
             say(f"{contestant.name}: {len(scores) * BLOCK:,} of {curves:,} curves, {now - began:.0f} s")
     told = dict(contestant.facts)
-    for name in ("log_density", "crps"):
+    for name in scores[0]:
         whole = np.concatenate([part[name] for part in scores], axis=1)  # (len(CUTS), curves)
         told[name] = {str(cut): mean_and_error(row) for cut, row in zip(CUTS, whole)}
     if found:

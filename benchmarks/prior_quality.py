@@ -65,6 +65,7 @@ def flags() -> argparse.ArgumentParser:
     )
     group = made.add_argument_group("ablations; the result's name is ablations, not quality")
     group.add_argument("--ablations", action="store_true", help="train and score one network for each row of the grid")
+    group.add_argument("--rows", default="", help="only those with this in their name (default: all)")
     group.add_argument("--minutes", type=float, default=4.0, help="of training, each row (default: 4)")
     group.add_argument("--threads", type=int, default=2, help="of the CPU for training (default: 2)")
     group.add_argument("--seed", type=int, default=0, help="of training (default: 0)")
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = Record(SCRIPT, name=name, told=told, arguments=arguments, seed=exam.SEED, settings=settings)
     results: dict[str, Any] = {"networks": [], "published": list(PUBLISHED), "source": SOURCE, "target": TARGET}
     if told.ablations:
-        for variant in VARIANTS:
+        for variant in (each for each in VARIANTS if told.rows in each.name):
             results["networks"].append(ablate(variant, told, curves))
             record.write(results, complete=False)
     else:
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not contestants:
             raise SystemExit(f"{SCRIPT}: there is no shipped checkpoint to score; name one with --checkpoint PATH")
         for contestant in contestants:
-            results["networks"].append(exam.examine(contestant, curves, calibrated=calibrated, say=say))
+            results["networks"].append(exam.examine(contestant, curves, say=say, crps=True, calibrated=calibrated))
             record.write(results, complete=False)
     record.write(results, complete=True)
     for table in ("ablations",) if told.ablations else ("quality", "crps", "calibration"):
@@ -123,7 +124,7 @@ def ablate(variant: Variant, told: argparse.Namespace, curves: int) -> dict[str,
         say(f"{variant.name}: {error}")
         return {"name": variant.name, "failed": "the loss became nonfinite"}
     contestant = exam.Contestant.read(folder / "checkpoint.safetensors", name=variant.name)
-    return exam.examine(contestant, curves, calibrated=0, say=say)
+    return exam.examine(contestant, curves, say=say)
 
 
 if __name__ == "__main__":

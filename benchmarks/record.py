@@ -58,7 +58,6 @@ class Record:
         self.path = told.out or (QUICK if told.quick else RESULTS) / f"{name}.json"
         if told.quick and self.path.exists() and not json.loads(self.path.read_text()).get("quick"):
             raise FileExistsError(f"{self.path} holds a full run's result, a quick one must not replace it: use --out")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.began = datetime.now(UTC)
         self.facts = {
             "name": name,
@@ -80,6 +79,7 @@ class Record:
         """
         seconds = (datetime.now(UTC) - self.began).total_seconds()
         whole = {**self.facts, "seconds": round(seconds, 1), "complete": complete, "results": results}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.part")
         temporary.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n")
         os.replace(temporary, self.path)
@@ -99,12 +99,17 @@ def command(script: str, arguments: Sequence[str]) -> str:
     return shlex.join(["python", script, *map(portable, arguments)])
 
 
-def portable(path: str | Path) -> str:
-    """An absolute path relative to the checkout, or its last part alone if it lies elsewhere; all else as it is."""
-    if not Path(path).is_absolute():
-        return str(path)
-    path = Path(path)
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+def portable(argument: str) -> str:
+    """An absolute path relative to the checkout, or its last part alone if it lies elsewhere; all else as it is.
+
+    >>> portable("--out=/somewhere/else/speed.json")
+    '--out=speed.json'
+    """
+    flag, equals, value = argument.rpartition("=")
+    path = Path(value)
+    if path.is_absolute():
+        value = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+    return flag + equals + value
 
 
 def device() -> dict[str, Any]:

@@ -68,7 +68,7 @@ def run(minutes: float, preset: str, told: argparse.Namespace, curves: int) -> d
     train(options, folder, say=say)
     clock = time.perf_counter() - began
     contestant = exam.Contestant.read(folder / "checkpoint.safetensors", name=f"{minutes:g} minutes")
-    return {"minutes": minutes, "clock_s": clock, **exam.examine(contestant, curves, calibrated=0, say=say)}
+    return {"minutes": minutes, "clock_s": clock, **exam.examine(contestant, curves, say=say)}
 
 
 def beats(run: dict[str, Any], row: dict[str, Any]) -> bool:

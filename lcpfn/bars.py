@@ -61,8 +61,8 @@ class Bars:
         if not (np.isfinite(self.edges).all() and (np.diff(self.edges) > 0).all()):
             at = int(np.argmin(np.diff(self.edges) > 0))
             raise ValueError(
-                f"edges must be finite and increase, got {self.edges[at]:.6g} then {self.edges[at + 1]:.6g} at edge {at}; "
-                "sort them and drop repeated ones"
+                f"edges must be finite and increase, got {self.edges[at]:.6g} then {self.edges[at + 1]:.6g} "
+                f"at edge {at}; sort them and drop repeated ones"
             )
 
     @property
@@ -144,8 +144,8 @@ class Bars:
 
     def moments(self, transform: str, low: Array | None = None, high: Array | None = None) -> tuple[Array, Array]:
         """Mean and variance of g(U), given low < U < high if both are given; shape of the batch each."""
-        ends = np.full(self.shape, -np.inf) if low is None else low, np.full(self.shape, np.inf) if high is None else high
-        low, high = (end[..., None] for end in ends)  # (..., 1)
+        low = (np.full(self.shape, -np.inf) if low is None else low)[..., None]
+        high = (np.full(self.shape, np.inf) if high is None else high)[..., None]
         left = np.clip(self._edges[1:-2], low, high)  # (..., N - 2)
         right = np.clip(self._edges[2:-1], low, high)
         half = (right - left)[..., None] / 2

@@ -14,14 +14,12 @@ from lcpfn.config import KINDS
 from lcpfn.frozen import frozen, take
 from lcpfn.law import Law
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 from lcpfn.transform import TRANSFORMS, forward, inverse, log_slope
 
 Array = NDArray[np.float64]
 
-BLOCK = 2**18  # numbers worked through at once: 2 MB an array, so a million elements take no more memory than their answers
+BLOCK = 2**18  # numbers worked through at once: arrays of 2 MB, however many elements there are
 _LOST = -1e9  # a log mass between the bounds below which its digits are gone
-_LEAK = 1e-12  # a CRPS of the law past the bounds (in units of scale) that is too small to matter
 
 
 class _Cut(NamedTuple):
@@ -56,6 +54,7 @@ class Belief:
         TypeError: metric is no Metric, or an array does not hold real numbers.
 
     Example:
+        >>> from lcpfn.mixture import Mixture
         >>> law = Mixture([[0.0], [0.0]], means=[[0.5], [0.6]], stds=[[0.1], [0.1]])
         >>> belief = Belief(law, 0.0, 1.0, metric=Metric("max"), t=[10, 20])
         >>> belief
@@ -233,9 +232,7 @@ class Belief:
         u = self._to_u(np.full(self.shape, low)), self._to_u(np.full(self.shape, high))
         log_mass = self.law.log_mass(*u)
         lost = log_mass < _LOST
-        return _Cut(
-            np.where(lost, -np.inf, u[0]), np.where(lost, np.inf, u[1]), np.where(lost, 0.0, log_mass), lost
-        )
+        return _Cut(np.where(lost, -np.inf, u[0]), np.where(lost, np.inf, u[1]), np.where(lost, 0.0, log_mass), lost)
 
     def _to_u(self, x: Array) -> Array:
         """u of x = sign * y, broadcast against the batch."""
@@ -253,7 +250,10 @@ class Belief:
         """(..., M) y of u (..., M)."""
         with np.errstate(over="ignore"):
             x = self._location[..., None] + self._scale[..., None] * forward(self.transform, u)
-        return self.metric.sign * np.clip(x, *self._bounds)
+        low, high = self._bounds
+        if (cut := self._cut) is not None:  # an end of the law is the bound itself, not its image after rounding
+            x = np.where(u <= cut.low[..., None], low, np.where(u >= cut.high[..., None], high, x))
+        return self.metric.sign * np.clip(x, low, high)
 
     def _moments(self) -> tuple[Array, Array]:
         """Means and standard deviations of y."""
@@ -264,7 +264,7 @@ class Belief:
             centre, variance = self.law.moments(self.transform, cut.low, cut.high)
             variance = np.where(cut.lost, 0.0, variance)
         x = np.clip(self._location + self._scale * centre, *self._bounds)
-        return self.metric.sign * x, self._scale * np.sqrt(variance)
+        return self.metric.sign * x, np.where(np.isnan(x), np.nan, self._scale * np.sqrt(variance))
 
     def _quantiles(self, below: Array, above: Array) -> Array:
         """(..., M) the y with these probabilities (M,) below and above."""
@@ -274,8 +274,11 @@ class Belief:
 
         def rule(part: Belief, _: Array) -> Array:
             cut = part._cut
-            ends = () if cut is None else (cut.low, cut.high)
-            return part._from_u(part.law.tail_quantile(log_p, log_q, *ends))
+            if cut is None:
+                return part._from_u(part.law.tail_quantile(log_p, log_q))
+            low, high = cut.low[..., None], cut.high[..., None]
+            u = part.law.tail_quantile(log_p, log_q, cut.low, cut.high)
+            return part._from_u(np.where(p == 0, low, np.where(q == 0, high, u)))
 
         return self._blocks(rule, 0.0, self.law.width * len(p))
 
@@ -296,33 +299,14 @@ class Belief:
 
     def _crps(self, x: Array) -> Array:
         """(N,) scores of a batch (N,)."""
-        law, cut = self.law, self._cut
+        cut = self._cut
         with np.errstate(over="ignore"):
             z = (x - self._location) / self._scale
-        everywhere = np.full(len(z), np.inf)
-        low, high = (-everywhere, everywhere) if cut is None else (cut.low, cut.high)
-        if isinstance(law, Mixture):
-            whole = np.full(len(z), True) if cut is None else self._leak(law, cut) <= _LEAK
-        else:
-            whole = np.full(len(z), False)
-        score = np.empty(len(z))
-        if whole.any():
-            assert isinstance(law, Mixture)
-            score[whole] = crps.of_mixture(law[whole], self.transform, z[whole])
-        if not whole.all():
-            rest = ~whole
-            score[rest] = crps.by_panels(law[rest], self.transform, z[rest], low[rest], high[rest])
-        score = self._scale * score
+        ends = () if cut is None else (cut.low, cut.high)
+        score = self._scale * crps.score(self.law, self.transform, z, *ends)
         if cut is not None and cut.lost.any():
             score = np.where(cut.lost, np.abs(x - self.metric.sign * self._moments()[0]), score)
         return score
-
-    def _leak(self, law: Mixture, cut: _Cut) -> Array:
-        """About the distance from z = g(u) to the bounds that the law goes past them, on average."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            below = law.cdf(cut.low) * np.exp(log_slope(self.transform, cut.low))
-            above = law.sf(cut.high) * np.exp(log_slope(self.transform, cut.high))
-        return np.where(np.isneginf(cut.low), 0.0, below) + np.where(np.isposinf(cut.high), 0.0, above)
 
     def _outcome(self, x: ArrayLike) -> Array:
         x = np.asarray(x, dtype=np.float64)

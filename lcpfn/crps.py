@@ -13,7 +13,38 @@ Array = NDArray[np.float64]
 
 NODES = 5  # Gauss-Legendre nodes of a panel
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(NODES)
-_THIN = 1e-6  # with less mass between the bounds, differences of cdfs lose too many digits
+_THIN = 1e-6  # with less mass between the ends, differences of cdfs lose too many digits
+_LEAK = 1e-12  # a share of the score that lies past the ends and is too small to matter, in units of z
+
+
+def score(law: Law, transform: str, z: Array, low: Array | None = None, high: Array | None = None) -> Array:
+    """The integral of (P(Z <= v) - [v >= z])^2 over v, Z = g(U), given low < U < high if both are given.
+
+    Args:
+        law: batch (N,).
+        transform: "identity" or "sinh".
+        z: (N,) outcomes.
+        low: (N,) lowest u, may be -inf.
+        high: (N,) highest u, may be inf.
+
+    Returns:
+        (N,) scores: in closed form for mixtures that the ends do not touch, else with a relative error below 1e-5.
+    """
+    if low is None or high is None:
+        low, high = np.full(z.shape, -np.inf), np.full(z.shape, np.inf)
+    if not isinstance(law, Mixture):
+        return by_panels(law, transform, z, low, high)
+    with np.errstate(invalid="ignore", over="ignore"):
+        below = np.where(np.isneginf(low), 0.0, law.cdf(low) * np.exp(log_slope(transform, low)))
+        above = np.where(np.isposinf(high), 0.0, law.sf(high) * np.exp(log_slope(transform, high)))
+    whole = below + above <= _LEAK
+    cut = ~whole
+    out = np.empty(z.shape)
+    if whole.any():
+        out[whole] = of_mixture(law[whole], transform, z[whole])
+    if cut.any():
+        out[cut] = by_panels(law[cut], transform, z[cut], low[cut], high[cut])
+    return out
 
 
 def of_mixture(law: Mixture, transform: str, z: Array) -> Array:

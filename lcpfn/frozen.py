@@ -18,7 +18,7 @@ def frozen(value: ArrayLike, name: str) -> NDArray[Any]:
     """
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; convert with numpy.asarray(.., float)")
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; convert it to floating point")
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
     elif array.flags.writeable:

@@ -43,8 +43,7 @@ class Metric:
         low, high = (_bound(value, name) for value, name in zip(self.bounds, ("lowest", "highest"), strict=True))
         if low is not None and high is not None and not low < high:
             raise ValueError(
-                f"bounds must increase, got ({low:g}, {high:g}); give them in the metric's own unit as (lowest, highest), "
-                f"whatever the direction"
+                f"bounds must increase, got ({low:g}, {high:g}); give them as (lowest, highest) whatever the direction"
             )
         if not isinstance(self.overshoot, bool):
             raise TypeError(

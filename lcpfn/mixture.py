@@ -39,8 +39,8 @@ class Mixture:
 
     Raises:
         TypeError: an array does not hold real numbers.
-        ValueError: the shapes differ, there is no component, or a mean or standard deviation is not finite, or the latter not
-            positive.
+        ValueError: the shapes differ, there is no component, a mean or standard deviation is infinite, or the latter
+            is not positive.
 
     Example:
         >>> law = Mixture([0.0, 0.0], means=[-1.0, 1.0], stds=[0.5, 0.5])
@@ -178,9 +178,7 @@ class Mixture:
             u = self.tail_quantile(np.log(q).reshape(-1), np.log1p(-q).reshape(-1))
         return u if q.ndim else u[..., 0]
 
-    def tail_quantile(
-        self, log_p: Array, log_q: Array, low: Array | None = None, high: Array | None = None
-    ) -> Array:
+    def tail_quantile(self, log_p: Array, log_q: Array, low: Array | None = None, high: Array | None = None) -> Array:
         """The u with a probability p below and q = 1 - p above, given low < U < high if both are given.
 
         Args:
@@ -208,7 +206,7 @@ class Mixture:
         return np.clip(u, low[..., None], high[..., None])
 
     def knots(self, low: Array, high: Array) -> Array:
-        """(..., P) points, not sorted, between which the cdf given low < U < high is smooth; all the mass lies within."""
+        """(..., P) points, not sorted, between which the cdf given low < U < high is smooth; the mass lies within."""
         alpha, beta = (self._standardise(end)[..., None] for end in (low, high))
         z = normal.interval_quantile(alpha, beta, log_ndtr(_KNOTS), log_ndtr(-_KNOTS))  # (..., K, knots)
         return (self._means[..., None] + self._stds[..., None] * z).reshape(*self.shape, -1)
@@ -218,9 +216,7 @@ class Mixture:
     ) -> Array:
         """(n, ...) independent draws, given low < U < high if both are given."""
         shape = (n, *self.shape)
-        bounded = low is not None and high is not None
-        alpha = self._standardise(low) if bounded else None
-        beta = self._standardise(high) if bounded else None
+        alpha, beta = (None if end is None else self._standardise(end) for end in (low, high))
         shares = self._weights if alpha is None or beta is None else self._shares(alpha, beta)
         ceilings = np.cumsum(shares, axis=-1)
         draw = generator.random(shape)

@@ -133,7 +133,8 @@ def _mass(alpha: Array, beta: Array) -> Array:
 
 
 def _by_nodes(transform: str, mean: Array, std: Array, alpha: Array, beta: Array) -> tuple[Array, Array]:
-    tilt: Any = 2 * std if transform == "sinh" else 0.0  # the square of sinh(U) is at most exp(2 |U|): moves the peak so far
+    # The square of sinh(U) grows like exp(2 |U|), which moves the peak of what is integrated by twice the std.
+    tilt: Any = 2 * std if transform == "sinh" else 0.0
     peak = np.minimum(beta, -tilt)
     start = np.maximum(alpha, peak - _reach(-peak - tilt))
     peak = np.maximum(alpha, tilt)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.context import Context, read_context, read_query, thin
+from lcpfn.context import Context, read_context, read_query, thin, typical_gap
 from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.network import Cache
@@ -46,8 +46,8 @@ class Stream:
         Raises:
             ValueError: if the time is not after the last one, or t or y is not in the world of the checkpoint.
         """
-        point = read_context([y], t=[t], metric=self._metric) if not _missing(y) else None
-        if point is None:
+        point = read_context([[y]], t=[[t]], metric=self._metric)
+        if not point.count[0]:
             return
         self._engine.clock(point, point.t[:, :0], False)
         time, value = float(point.t[0, 0]), float(point.y[0, 0])
@@ -83,8 +83,4 @@ class Stream:
 
     def _context(self) -> Context:
         t, y = np.array([self._t]), np.array([self._y])
-        return Context(t, y, np.array([len(self._y)]), True)
-
-
-def _missing(y: Any) -> bool:
-    return y is None or (isinstance(y, float) and y != y)
+        return Context(t, y, np.array([len(self._y)]), True, typical_gap(t) if len(self._t) > 1 else 1.0)

@@ -200,6 +200,8 @@ def _value_column(table: Table, clocks: list[int]) -> int:
     for name in VALUES:
         if name in plain_names:
             return plain_names.index(name)
+    if len(table.names) == 1:
+        return 0
     others = [i for i in range(len(table.names)) if i not in clocks]
     candidates = [i for i in others if table.numeric(i)]
     if not candidates:  # a column with a bad cell, whose error will name it; else times that are all there is
@@ -252,7 +254,7 @@ def _rows(text: str, source: str) -> tuple[list[list[str]], list[int]]:
             if line.strip() and not line.lstrip().startswith("#"):
                 rows.append([cell.strip('"') for cell in line.split()])
                 numbers.append(line_number)
-        if all(len(row) == 1 for row in rows[1:]) and number(rows[0][0]) is None:
+        if len(rows) > 1 and all(len(row) == 1 for row in rows[1:]) and number(rows[0][0]) is None:
             rows[0] = [" ".join(rows[0])]  # a header of several words above one column
         return rows, numbers
     reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True, strict=True)

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import integrate
 
+from lcpfn.belief import Belief
+from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 
 TRANSFORMS = {"identity": lambda u: u, "sinh": np.sinh}
+LOCATION, SCALE = 0.7, 0.05
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 # Values at the nodes times this: integrals from -1 up to each node of the polynomial through the values.
 UP_TO_NODE = np.linalg.solve(
@@ -31,6 +35,14 @@ class Case:
     @property
     def law(self) -> Mixture:
         return Mixture(np.log(self.weights), self.means, self.stds)
+
+    def belief(self, transform: str, direction: str = "max") -> Belief:
+        """The case in a unit of its own, LOCATION + SCALE * g(u); with "min" it is about minus the same number."""
+        ends = [LOCATION + SCALE * TRANSFORMS[transform](end) for end in (self.low, self.high)]
+        if direction == "min":
+            ends = [-end for end in reversed(ends)]
+        metric = Metric(direction, bounds=tuple(float(end) if np.isfinite(end) else None for end in ends))
+        return Belief(self.law, LOCATION, SCALE, transform=transform, metric=metric, t=10)
 
     def expect(self, value: Callable[[float], float], *, start: float = -np.inf, stop: float = np.inf) -> float:
         """E[value(U); start < U < stop] given low < U < high."""
@@ -85,8 +97,7 @@ class Case:
         panels = self._panels(start, stop)
         parts = [
             integrate.quad(lambda u: value(u) * self._density(u), a, b, epsabs=1e-30, epsrel=1e-11)[0]
-            for a, b in zip(panels[:-1], panels[1:], strict=True)
-            if b > a
+            for a, b in pairwise(panels)
         ]
         return float(np.sum(parts))
 

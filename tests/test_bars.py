@@ -1,6 +1,7 @@
 """Bars with half-normal tails, the head of LC-PFN: definition, inverse, moments, what it refuses."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def integral(value, low: float, high: float) -> float:
     ends = panels(low, high)
     return sum(
         integrate.quad(lambda u: value(u) * np.exp(LAW.log_pdf(u)), a, b, epsabs=1e-300, epsrel=1e-11)[0]
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
+        for a, b in pairwise(ends)
     )
 
 
@@ -52,7 +53,7 @@ def test_the_density_is_that_of_full_support_bars() -> None:
 
 
 def test_the_cdf_is_the_integral_of_the_density() -> None:
-    u = np.linspace(-2.013, 2.017, 41)
+    u = np.linspace(-2.013, 2.017, 14)
     wanted = [integral(lambda _: 1.0, -np.inf, x) for x in u]
     np.testing.assert_allclose(LAW.cdf(u), wanted, rtol=1e-9)
     np.testing.assert_allclose(LAW.cdf(u) + LAW.sf(u), 1, rtol=1e-14)

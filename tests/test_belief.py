@@ -8,7 +8,7 @@ import pytest
 from contracts import check_belief
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import CASES, TRANSFORMS, Case
+from oracles import CASES, LOCATION, SCALE, TRANSFORMS, Case
 from scipy.special import ndtr
 from scipy.stats import uniform
 from statistical import differs_from_law
@@ -19,18 +19,8 @@ from lcpfn.belief import Belief
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 
-LOCATION, SCALE = 0.7, 0.05
 BOTH = pytest.mark.parametrize("transform", list(TRANSFORMS))
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-
-
-def believe(case: Case, transform: str, direction: str = "max") -> Belief:
-    """The case as a belief; with "min" it is about minus the same number."""
-    ends = [LOCATION + SCALE * TRANSFORMS[transform](end) for end in (case.low, case.high)]
-    if direction == "min":
-        ends = [-end for end in reversed(ends)]
-    metric = Metric(direction, bounds=tuple(float(end) if np.isfinite(end) else None for end in ends))
-    return Belief(case.law, LOCATION, SCALE, transform=transform, metric=metric, t=10)
 
 
 def batch(shape: tuple[int, ...], *, metric: Metric, transform: str = "sinh", components: int = 20) -> Belief:
@@ -68,13 +58,13 @@ def test_bars_keep_the_contract(metric: Metric, transform: str) -> None:
 @BOTH
 @pytest.mark.parametrize("direction", ["max", "min"])
 def test_every_case_keeps_the_contract(case: Case, transform: str, direction: str) -> None:
-    check_belief(believe(case, transform, direction))
+    check_belief(case.belief(transform, direction))
 
 
 @EVERY
 @BOTH
 def test_mean_and_std_are_those_of_quadrature(case: Case, transform: str) -> None:
-    belief = believe(case, transform)
+    belief = case.belief(transform)
     mean, variance = case.moments(transform)
     assert abs(belief.mean() - (LOCATION + SCALE * mean)) <= 1e-8 * SCALE * np.sqrt(variance) + 1e-15
     assert belief.std() == pytest.approx(SCALE * np.sqrt(variance), rel=1e-7)
@@ -83,32 +73,11 @@ def test_mean_and_std_are_those_of_quadrature(case: Case, transform: str) -> Non
 @EVERY
 @BOTH
 def test_cdf_is_that_of_quadrature(case: Case, transform: str) -> None:
-    belief = believe(case, transform)
+    belief = case.belief(transform)
     for y in belief.quantile([0.05, 0.5, 0.99]):
         z = (y - LOCATION) / SCALE
         u = np.arcsinh(z) if transform == "sinh" else z
         assert belief.cdf(y) == pytest.approx(case.expect(lambda _: 1.0, stop=u), abs=1e-8)
-
-
-@EVERY
-@BOTH
-def test_crps_is_that_of_its_definition(case: Case, transform: str) -> None:
-    belief = believe(case, transform)
-    for sds in (-50, -2, -0.3, 0.0, 0.1, 1, 3, 50):  # some lie past the bounds
-        y = belief.mean() + sds * belief.std()
-        wanted = SCALE * case.crps(transform, (y - LOCATION) / SCALE)
-        assert belief.crps(y) == pytest.approx(wanted, rel=1e-5), sds
-
-
-@pytest.mark.parametrize("transform", ["identity", "sinh"])
-def test_crps_of_bars_is_that_of_its_definition(transform: str) -> None:
-    law = Bars([-1.0, -0.5, 0.0, 0.4, 1.0], np.log([0.1, 0.4, 0.3, 0.2]))
-    belief = Belief(law, 0.0, 1.0, transform=transform, metric=Metric("max", bounds=(None, 0.9)), t=1)
-    y = np.linspace(-40, 0.9, 400_001)
-    for outcome in (-3.0, 0.1, 0.8, 1.5):
-        gap = (belief.cdf(y) - (y >= outcome)) ** 2
-        wanted = np.trapezoid(gap, y) + max(outcome - 0.9, 0)
-        assert belief.crps(outcome) == pytest.approx(wanted, rel=2e-4)  # the step costs the trapezoid that much
 
 
 def test_answers_for_one_normal_in_closed_form() -> None:
@@ -153,20 +122,17 @@ def test_quantiles_invert_the_cdf_and_the_cdf_quantiles(seed: int, metric: Metri
 @EVERY
 @BOTH
 def test_the_density_is_the_derivative_of_the_cdf(case: Case, transform: str) -> None:
-    belief = believe(case, transform)
-    y = belief.quantile(np.linspace(0.05, 0.95, 19))
-    step = 1e-4 * np.diff(belief.quantile([0.49, 0.51]))[0] + 1e3 * np.spacing(1.0)
-    for x in y:
-        low, high = max(x - step, y[0] - 1), x + step
-        slope = (belief.cdf(high) - belief.cdf(low)) / (high - low)
-        around = np.exp(belief.log_prob([low, x, high]))
-        assert slope == pytest.approx(around @ [1, 4, 1] / 6, rel=1e-3)
+    belief = case.belief(transform)
+    for q in np.linspace(0.06, 0.96, 19):
+        near, x, far = belief.quantile([q - 1e-5, q, q + 1e-5])
+        slope = (belief.cdf(far) - belief.cdf(near)) / (far - near)
+        assert slope == pytest.approx(np.exp(belief.log_prob(x)), rel=1e-3)
 
 
 @EVERY
 @BOTH
 def test_min_of_minus_y_mirrors_max_of_y_exactly(case: Case, transform: str) -> None:
-    up, down = believe(case, transform, "max"), believe(case, transform, "min")
+    up, down = case.belief(transform, "max"), case.belief(transform, "min")
     x = np.append(up.quantile([0.01, 0.3, 0.5, 0.9]), [-3.0, 0.7, 5.0])
     q = np.array([0.0, 0.125, 0.5, 0.75, 1.0])  # 1 - q is exact
     same = np.testing.assert_array_equal
@@ -192,7 +158,7 @@ def test_min_of_minus_y_mirrors_max_of_y_exactly(case: Case, transform: str) -> 
 def test_a_change_of_unit_changes_the_unit_of_the_answers(
     shift: float, factor: float, transform: str, case: Case
 ) -> None:
-    one = believe(case, transform)
+    one = case.belief(transform)
     ends = [None if end is None else factor * end + shift for end in one.metric.bounds]
     other = dataclasses.replace(
         one, location=factor * one.location + shift, scale=factor * one.scale, metric=Metric(bounds=tuple(ends))
@@ -256,12 +222,12 @@ def test_a_law_with_nothing_between_the_bounds_stands_at_the_nearer_one(mean: fl
 @pytest.mark.parametrize("metric", METRICS, ids=str)
 def test_draws_follow_the_cdf(metric: Metric) -> None:
     belief = batch((2,), metric=metric)
-    draws = belief.sample(60_000, generator=np.random.default_rng(0))
+    draws = belief.sample(20_000, generator=np.random.default_rng(0))
     for i in range(2):
         assert not differs_from_law(belief[i].cdf(draws[:, i]), uniform.cdf)
         wide = dataclasses.replace(belief[i], location=belief[i].location + 0.1 * belief[i].std())
         assert differs_from_law(wide.cdf(draws[:, i]), uniform.cdf)
-    assert abs(np.corrcoef(belief.cdf(draws).T)[0, 1]) < 6.1 / np.sqrt(60_000)
+    assert abs(np.corrcoef(belief.cdf(draws).T)[0, 1]) < 6.1 / np.sqrt(20_000)
 
 
 @pytest.mark.parametrize("metric", METRICS[:4], ids=str)
@@ -290,14 +256,14 @@ def test_answers_do_not_depend_on_blocks(metric: Metric, monkeypatch: pytest.Mon
 
 
 def test_many_beliefs_need_little_more_memory_than_their_answers() -> None:
-    law = Mixture.from_raw(np.random.default_rng(0).normal(size=(100_000, 48)).astype(np.float32))
-    belief = Belief(law, 0.5, 0.1, transform="sinh", metric=Metric("max", bounds=(0, 1)), t=np.arange(100_000))
+    law = Mixture.from_raw(np.random.default_rng(0).normal(size=(50_000, 48)).astype(np.float32))
+    belief = Belief(law, 0.5, 0.1, transform="sinh", metric=Metric("max", bounds=(0, 1)), t=np.arange(50_000))
     tracemalloc.start()
     for ask in (belief.mean, belief.median, lambda: belief.cdf(0.6)):
         tracemalloc.reset_peak()
         start = tracemalloc.get_traced_memory()[0]
-        assert ask().shape == (100_000,)
-        assert tracemalloc.get_traced_memory()[1] - start < 60e6  # one array (B, K) alone has 13 MB; dozens are needed
+        assert ask().shape == (50_000,)
+        assert tracemalloc.get_traced_memory()[1] - start < 40e6  # one array (B, K) alone has 6 MB; dozens are needed
     tracemalloc.stop()
 
 

@@ -280,7 +280,8 @@ def test_stretched_time_is_the_users_time():
 def test_streams_refuse_late_points_and_skip_missing_ones():
     stream = PFN.stream()
     stream.observe(1, 0.2)
-    stream.observe(2, float("nan"))
+    for missing in (float("nan"), np.float32("nan"), None):
+        stream.observe(2, missing)
     assert len(stream) == 1
     for wrong, rule in [
         ((1, 0.3), "order of time"),
@@ -290,6 +291,13 @@ def test_streams_refuse_late_points_and_skip_missing_ones():
         with pytest.raises(ValueError, match=rule):
             stream.observe(*wrong)
     assert_same(stream.predict(50), PFN.predict([0.2], 50))
+
+
+def test_a_stream_asks_in_the_steps_of_its_own_times():
+    stream = PFN.stream()
+    for time_, value in zip((10, 20, 30), Y[:3], strict=True):
+        stream.observe(time_, value)
+    np.testing.assert_array_equal(stream.predict(horizon=60).t, [40, 50, 60])
 
 
 def test_an_unknown_name_lists_the_shipped_ones():

@@ -81,7 +81,7 @@ def test_loss_falls_and_the_checkpoint_says_where_it_comes_from(tmp_path):
     (tmp_path / "run").mkdir()
     before = run.validate()
     last = run.run()
-    assert all(last["scores"][cut] > before[cut] + 0.3 for cut in before), (before, last["scores"])
+    assert all(last["scores"][cut] > before[cut] + 0.2 for cut in before), (before, last["scores"])
     made = Checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
     assert made.provenance["prior"] == {"name": "paper", "parameters": Paper().parameters(), "bounds": [0.0, 1.0]}
     assert made.provenance["curves_seen"] == 60 * 32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 import types
 import typing
@@ -85,5 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"lcpfn train: interrupted; go on with --resume (state of the last minute in {folder})", file=sys.stderr)
         return 130
-    print(f"{folder / 'checkpoint.safetensors'}")
+    if os.environ.get("RANK", "0") == "0":
+        print(folder / "checkpoint.safetensors")
     return 0

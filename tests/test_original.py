@@ -1,0 +1,191 @@
+"""The original layout: who sees whom, cut-offs, and that the training's loop takes it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lcpfn import Checkpoint, load
+from lcpfn.config import KINDS, ModelConfig
+from lcpfn.coordinates import Coordinates, frame, query_features
+from lcpfn.priors import Paper
+from lcpfn.training import PRESETS, Options, Run
+from lcpfn.training.objective import Objective
+from lcpfn.training.original import TIME, OriginalAttention, OriginalTransformer
+from lcpfn.training.questions import draw
+from lcpfn.training.randomness import BATCH, generator
+from lcpfn.training.scores import unseen_log_density
+from lcpfn.training.transformer import Transformer
+
+CONFIG = ModelConfig(width=32, layers=2, heads=2, hidden=64, decoder=48, components=5, layout="original")
+UNIT, LOCAL = Coordinates(values="unit"), Coordinates()
+VALUE, SIGNAL, BEST = range(len(KINDS))
+
+
+@pytest.fixture
+def curves():
+    return Paper().sample(6, torch.arange(1.0, 101.0), generator=generator(0, BATCH, 0))
+
+
+def randomise(module: torch.nn.Module) -> None:
+    """All weights at work: the zeros of the first state would hide mistakes."""
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            spread = parameter.shape[-1] ** -0.5 if parameter.ndim == 2 else 0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=random) * spread)
+
+
+def network(coordinates: Coordinates, config: ModelConfig = CONFIG) -> OriginalTransformer:
+    made = OriginalTransformer(config, coordinates)
+    randomise(made)
+    return made.eval()
+
+
+def ask(made: OriginalTransformer, t, y, after: list[int], times: list[float], kinds: list[int]) -> torch.Tensor:
+    """(B, P, outputs) answers to the same questions about all curves."""
+    t, y = t.double(), y.double()
+    view = frame(made.coordinates, t, y, torch.zeros_like(y[:, 0]), torch.ones_like(y[:, 0]), torch)
+    shape = len(y), len(times)
+    cuts, asked = torch.tensor(after).expand(shape), torch.tensor(times, dtype=torch.float64).expand(shape)
+    with torch.no_grad():
+        return made.raw(view, t, cuts, asked, torch.tensor(kinds))
+
+
+def test_attention_is_that_of_a_mask_over_all_tokens():
+    layer = OriginalAttention(CONFIG)
+    randomise(layer)
+    seen, asked = 7, 4
+    x = torch.randn(3, seen + asked, CONFIG.width, generator=torch.Generator().manual_seed(1))
+    q, k, v = layer.qkv(x).view(3, seen + asked, 3, CONFIG.heads, -1).permute(2, 0, 3, 1, 4)
+    allowed = torch.eye(seen + asked, dtype=torch.bool)
+    allowed[:, :seen] = True
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+    expected = layer.out(mixed.transpose(1, 2).reshape(x.shape))
+    torch.testing.assert_close(layer(x, seen), expected)
+
+
+def test_observed_points_are_a_set(curves):
+    """No causal mask and no place but the time: in `unit` coordinates the order of the points says nothing."""
+    made, order = network(UNIT), torch.randperm(30, generator=torch.Generator().manual_seed(0))
+    plain = ask(made, curves.t[:, :30], curves.y[:, :30], [30] * 2, [50.0, 90.0], [VALUE])
+    mixed = ask(made, curves.t[:, order], curves.y[:, order], [30] * 2, [50.0, 90.0], [VALUE])
+    torch.testing.assert_close(mixed, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("coordinates", [UNIT, LOCAL])
+def test_what_lies_after_the_cut_off_is_not_seen(curves, coordinates):
+    made, later = network(coordinates), curves.y.clone()
+    plain = ask(made, curves.t, curves.y, [20] * 2, [30.0, 60.0], [VALUE, BEST])
+    later[:, 20:] = 0.123
+    assert torch.equal(ask(made, curves.t, later, [20] * 2, [30.0, 60.0], [VALUE, BEST]), plain)
+    later[:, 19] = 0.456
+    assert not torch.allclose(ask(made, curves.t, later, [20] * 2, [30.0, 60.0], [VALUE, BEST]), plain, atol=1e-3)
+
+
+def test_a_query_does_not_see_the_others(curves):
+    made = network(LOCAL)
+    times, kinds = [30.0, 60.0, 60.0, 99.0], [VALUE, VALUE, SIGNAL, BEST]
+    together = ask(made, curves.t, curves.y, [20] * 4, times, kinds)
+    assert not torch.allclose(together[:, 1], together[:, 2], atol=1e-3), "a kind must make a difference"
+    for i in range(4):
+        alone = ask(made, curves.t, curves.y, [20], [times[i]], [kinds[i]])
+        torch.testing.assert_close(alone[:, 0], together[:, i], rtol=1e-4, atol=1e-5)
+
+
+def test_several_cut_offs_in_one_call_keep_their_order(curves):
+    made = network(LOCAL)
+    cuts, times, kinds = [40, 0, 40, 7, 0, 99], [50.0, 1.0, 90.0, 8.0, 30.0, 100.0], [0, 1, 2, 0, 0, 1]
+    together = ask(made, curves.t, curves.y, cuts, times, kinds)
+    assert together.shape == (6, 6, CONFIG.outputs) and together.dtype == torch.float32
+    for i, (cut, time, kind) in enumerate(zip(cuts, times, kinds)):
+        alone = ask(made, curves.t[:, :cut], curves.y[:, :cut], [cut], [time], [kind])
+        torch.testing.assert_close(alone[:, 0], together[:, i], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("coordinates", [UNIT, LOCAL])
+def test_points_and_queries_tell_their_time_alike(curves, coordinates):
+    """The network takes for granted that these features are the same functions of a time, whatever was seen before."""
+    t, y = curves.t.double(), curves.y.double()
+    tokens = frame(coordinates, t, y, torch.zeros_like(y[:, 0]), torch.ones_like(y[:, 0]), torch).tokens
+    for after in (0, 1, 50):
+        features = query_features(coordinates, t, t, torch.full(t.shape, after), torch)
+        torch.testing.assert_close(features[..., TIME], tokens[..., -len(TIME) :])
+
+
+def test_curves_of_a_batch_must_share_their_cut_offs(curves):
+    made, t, y = network(LOCAL), curves.t.double(), curves.y.double()
+    view = frame(LOCAL, t, y, torch.zeros_like(y[:, 0]), torch.ones_like(y[:, 0]), torch)
+    after = torch.arange(1, 7)[:, None]
+    with pytest.raises(ValueError, match="one_cut=True"):
+        made.raw(view, t, after, torch.full((6, 1), 50.0).double(), torch.tensor([VALUE]))
+
+
+def test_times_must_be_absolute():
+    with pytest.raises(ValueError, match="times=\"absolute\", got 'relative'"):
+        OriginalTransformer(CONFIG, Coordinates(times="relative", clock=None, bounded=False))
+
+
+@pytest.mark.parametrize(("head", "components"), [("mixture", 5), ("bars", 50)])
+@pytest.mark.parametrize("coordinates", [UNIT, LOCAL])
+def test_its_log_densities_are_densities(curves, coordinates, head, components):
+    objective = Objective(dataclasses.replace(CONFIG, head=head, components=components), coordinates, (0.0, 1.0))
+    assert isinstance(objective.model, OriginalTransformer)
+    randomise(objective)
+    with torch.no_grad():  # tame spreads and means, so that the grid below holds all of the mass
+        for parameter in objective.model.head.parameters():
+            parameter.mul_(0.1)
+    u = np.linspace(-12, 12, 40_001) if coordinates.values == "local" else np.linspace(-8, 9, 40_001)
+    one = type(curves)(*(getattr(curves, f.name)[:1] for f in dataclasses.fields(curves)))
+    view = frame(coordinates, one.t.double(), one.y.double(), torch.zeros(1).double(), torch.ones(1).double(), torch)
+    location, scale = float(view.location[0, 20]), float(view.scale[0, 20])
+    y = location + scale * (np.sinh(u) if coordinates.values == "local" else u)
+    grid = torch.tensor(y)[None]
+    after, asked = torch.full(grid.shape, 20), torch.full(grid.shape, 60.0)
+    with torch.no_grad():
+        log_density = objective(one, after, asked, grid, torch.tensor([VALUE]))
+    assert np.trapezoid(log_density[0].double().exp().numpy(), y) == pytest.approx(1, abs=2e-3)
+
+
+def test_the_layout_chooses_the_network():
+    assert isinstance(Objective(dataclasses.replace(CONFIG, layout="causal"), LOCAL, (0.0, 1.0)).model, Transformer)
+
+
+@pytest.mark.parametrize(("head", "components"), [("mixture", 8), ("bars", 100)])
+def test_the_loop_trains_it_and_numpy_refuses_it(tmp_path, head, components):
+    model = dataclasses.replace(PRESETS["tiny"], layout="original", head=head, components=components)
+    told = Options(
+        steps=40, batch=32, questions=12, lr=5e-3, precision="float32", threads=1, model=model,
+        validation_curves=20, log_every_s=1e9,
+    )  # fmt: skip
+    run = Run(told, tmp_path, say=lambda line: None)
+    before = run.validate()
+    last = run.run()
+    assert all(last["scores"][cut] > before[cut] + 0.1 for cut in before)
+    assert Checkpoint.read(tmp_path / "checkpoint.safetensors").config["model"]["layout"] == "original"
+    with pytest.raises(ValueError, match="layout \"causal\", got 'original'"):
+        load(tmp_path / "checkpoint.safetensors")
+
+
+def test_gradients_reach_every_weight(curves):
+    objective = Objective(CONFIG, LOCAL, (0.0, 1.0))
+    randomise(objective)
+    asked = draw(curves, 12, (0.4, 0.3, 0.3), generator=generator(1), one_cut=True)
+    objective(curves, asked.after, asked.t_query, asked.answer, asked.kinds).mean().backward()
+    dead = [name for name, p in objective.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not dead
+
+
+def test_scores_ask_it_about_several_cut_offs(curves):
+    objective = Objective(CONFIG, LOCAL, (0.0, 1.0))
+    randomise(objective)
+
+    def log_density(part, after, t, answer):
+        with torch.no_grad():
+            return objective(part, after, t, answer, torch.tensor([VALUE]))
+
+    together = unseen_log_density(log_density, curves)
+    for cut, scores in together.items():
+        torch.testing.assert_close(unseen_log_density(log_density, curves, cuts=(cut,))[cut], scores)
