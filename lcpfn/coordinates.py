@@ -10,6 +10,7 @@ Letters: B curves, T observed points, F features, P queries.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,7 +226,7 @@ def _distance(x: Array, xp: Any) -> Array:
 
 
 def _running_mean(x: Array, xp: Any) -> Array:
-    return xp.cumsum(x, axis=1) / xp.cumsum(xp.ones_like(x), axis=1)
+    return xp.cumsum(x, axis=1) / xp.arange(1, x.shape[1] + 1, dtype=x.dtype, device=x.device)
 
 
 def _running_max(x: Array, xp: Any) -> Array:
@@ -234,10 +235,14 @@ def _running_max(x: Array, xp: Any) -> Array:
 
 def _weighted(x: Array, decay: float, xp: Any) -> Array:
     """Exponentially weighted mean of all entries up to each one, weights normalised."""
-    if x.shape[1] == 0:
-        return x
-    powers = decay ** (xp.cumsum(xp.ones_like(x[0]), axis=0) - 1)  # (T,)
-    place = xp.arange(x.shape[1], device=x.device)
-    lag = place[:, None] - place[None, :]
-    weights = xp.tril(powers[abs(lag)])  # (T, T)
-    return x @ (weights / xp.cumsum(powers, axis=0)[:, None]).T
+    length = x.shape[1]
+    return x @ _weights(64 * (1 + length // 64), decay, xp, x.dtype, x.device)[:length, :length].T
+
+
+@lru_cache(maxsize=64)
+def _weights(size: int, decay: float, xp: Any, dtype: Any, device: Any) -> Array:
+    """(size, size) row i weighs entries 0..i; a corner of it serves shorter curves."""
+    powers = decay ** xp.arange(size, dtype=dtype, device=device)
+    place = xp.arange(size, device=device)
+    weights = xp.tril(powers[abs(place[:, None] - place[None, :])])
+    return weights / xp.cumsum(powers, axis=0)[:, None]

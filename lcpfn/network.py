@@ -81,7 +81,7 @@ class Network:
                 cache.values.append(v)
         scores = (q * (width // heads) ** -0.5) @ k.swapaxes(2, 3) - future  # (B, H, new, all)
         scores = xp.exp(scores - xp.amax(scores, axis=-1, keepdims=True))
-        mixed = (scores @ v) / scores.sum(axis=-1)[..., None]
+        mixed = (scores @ v) / scores.sum(axis=-1, keepdims=True)
         x = x + mixed.swapaxes(1, 2).reshape(b, new, width) @ w[name + "attention.out.weight"].T
         hidden = _silu(self._linear(self._norm(x, name + "norm2.weight"), name + "up"), xp)
         return x + self._linear(hidden, name + "down")
@@ -90,8 +90,8 @@ class Network:
         return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
 
     def _norm(self, x: Array, name: str) -> Array:
-        x = x - x.mean(axis=-1)[..., None]
-        variance = (x * x).mean(axis=-1)[..., None]
+        x = x - x.sum(axis=-1, keepdims=True) * (1 / self.config.width)
+        variance = (x * x).sum(axis=-1, keepdims=True) * (1 / self.config.width)
         return x * (self.weights[name] / self.xp.sqrt(variance + EPS))
 
 

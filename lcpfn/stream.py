@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,8 @@ class Stream:
     ) -> Belief:
         """The belief after the points so far; arguments and answer as for `PFN.predict` of one curve."""
         context = self._context()
+        if len(self._t) > 1:
+            context = replace(context, step=typical_gap(context.t))
         self._engine.check_empty(context, self._metric)
         asked = read_query(t_query, horizon, context, kind)
         _, clocked = self._engine.clock(context, asked, False)
@@ -83,4 +86,4 @@ class Stream:
 
     def _context(self) -> Context:
         t, y = np.array([self._t]), np.array([self._y])
-        return Context(t, y, np.array([len(self._y)]), True, typical_gap(t) if len(self._t) > 1 else 1.0)
+        return Context(t, y, np.array([len(self._y)]), True)

@@ -1,13 +1,13 @@
 """Bars with half-normal tails, the head of LC-PFN: definition, inverse, moments, what it refuses."""
 
 import dataclasses
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from oracles import WEIGHTS, nodes
+from scipy import stats
 from statistical import differs_from_law
 
 from lcpfn.bars import Bars
@@ -33,11 +33,8 @@ def panels(low: float, high: float) -> np.ndarray:
 
 
 def integral(value, low: float, high: float) -> float:
-    ends = panels(low, high)
-    return sum(
-        integrate.quad(lambda u: value(u) * np.exp(LAW.log_pdf(u)), a, b, epsabs=1e-300, epsrel=1e-11)[0]
-        for a, b in pairwise(ends)
-    )
+    u, half = nodes(panels(low, high))
+    return float((value(u) * np.exp(LAW.log_pdf(u)) * half * WEIGHTS).sum())
 
 
 def test_the_density_is_that_of_full_support_bars() -> None:
@@ -53,8 +50,8 @@ def test_the_density_is_that_of_full_support_bars() -> None:
 
 
 def test_the_cdf_is_the_integral_of_the_density() -> None:
-    u = np.linspace(-2.013, 2.017, 14)
-    wanted = [integral(lambda _: 1.0, -np.inf, x) for x in u]
+    u = np.linspace(-2.013, 2.017, 41)
+    wanted = [integral(np.ones_like, -np.inf, x) for x in u]
     np.testing.assert_allclose(LAW.cdf(u), wanted, rtol=1e-9)
     np.testing.assert_allclose(LAW.cdf(u) + LAW.sf(u), 1, rtol=1e-14)
     np.testing.assert_allclose(np.exp(LAW.log_cdf(u)), LAW.cdf(u), rtol=1e-13)
@@ -68,7 +65,7 @@ def test_the_cdf_is_the_integral_of_the_density() -> None:
 @pytest.mark.parametrize("transform", ["identity", "sinh"])
 def test_masses_and_moments_are_those_of_quadrature(low: float, high: float, transform: str) -> None:
     g = np.sinh if transform == "sinh" else lambda u: u
-    mass = integral(lambda _: 1.0, low, high)
+    mass = integral(np.ones_like, low, high)
     assert np.exp(LAW.log_mass(low, high)) == pytest.approx(mass, rel=1e-9)
     wanted = integral(g, low, high) / mass
     mean, variance = LAW.moments(transform, np.array(float(low)), np.array(float(high)))

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from contracts import check_belief
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracles import CASES, LOCATION, SCALE, TRANSFORMS, Case
 from scipy.special import ndtr
@@ -56,9 +56,8 @@ def test_bars_keep_the_contract(metric: Metric, transform: str) -> None:
 
 @EVERY
 @BOTH
-@pytest.mark.parametrize("direction", ["max", "min"])
-def test_every_case_keeps_the_contract(case: Case, transform: str, direction: str) -> None:
-    check_belief(case.belief(transform, direction))
+def test_every_case_keeps_the_contract(case: Case, transform: str) -> None:
+    check_belief(case.belief(transform))
 
 
 @EVERY
@@ -77,7 +76,7 @@ def test_cdf_is_that_of_quadrature(case: Case, transform: str) -> None:
     for y in belief.quantile([0.05, 0.5, 0.99]):
         z = (y - LOCATION) / SCALE
         u = np.arcsinh(z) if transform == "sinh" else z
-        assert belief.cdf(y) == pytest.approx(case.expect(lambda _: 1.0, stop=u), abs=1e-8)
+        assert belief.cdf(y) == pytest.approx(case.expect(np.ones_like, stop=u), abs=1e-8)
 
 
 def test_answers_for_one_normal_in_closed_form() -> None:
@@ -115,7 +114,7 @@ def test_quantiles_invert_the_cdf_and_the_cdf_quantiles(seed: int, metric: Metri
     density = np.exp(belief.log_prob(y))
     noise = 4 * np.spacing(np.abs(y) + 1) * density  # of writing y down
     assert (np.abs(belief.cdf(y) - q) < 1e-9 + noise).all()
-    back = np.diagonal([belief[i].quantile(belief.cdf(y)) for i in range(4)][0:4], axis1=0, axis2=1).ravel()
+    back = [element.quantile(p) for element, p in zip(belief, belief.cdf(y), strict=True)]
     np.testing.assert_allclose(back, y, rtol=1e-6, atol=1e-9 + 1e-14 / density.min())
 
 
@@ -165,8 +164,7 @@ def test_a_change_of_unit_changes_the_unit_of_the_answers(
     )
     noise = 1e-12 * (abs(shift) + factor)  # in units of y; as a share of the spread:
     relative = 1e-7 + 1e3 * noise / (factor * one.std())
-    if relative > 1e-2:
-        return
+    assume(relative < 1e-2)
     x = one.quantile([0.1, 0.5, 0.8])
     close = np.testing.assert_allclose
     close(other.mean(), factor * one.mean() + shift, rtol=1e-12, atol=noise + relative * factor * one.std())
@@ -255,16 +253,20 @@ def test_answers_do_not_depend_on_blocks(metric: Metric, monkeypatch: pytest.Mon
     assert belief.sample(3, generator=np.random.default_rng(0)).shape == (3, 4, 5)
 
 
-def test_many_beliefs_need_little_more_memory_than_their_answers() -> None:
-    law = Mixture.from_raw(np.random.default_rng(0).normal(size=(50_000, 48)).astype(np.float32))
-    belief = Belief(law, 0.5, 0.1, transform="sinh", metric=Metric("max", bounds=(0, 1)), t=np.arange(50_000))
-    tracemalloc.start()
-    for ask in (belief.mean, belief.median, lambda: belief.cdf(0.6)):
-        tracemalloc.reset_peak()
-        start = tracemalloc.get_traced_memory()[0]
-        assert ask().shape == (50_000,)
-        assert tracemalloc.get_traced_memory()[1] - start < 40e6  # one array (B, K) alone has 6 MB; dozens are needed
-    tracemalloc.stop()
+def test_many_beliefs_need_no_more_memory_than_some_do() -> None:
+    def peak(ask, n: int) -> int:
+        law = Mixture.from_raw(np.random.default_rng(0).normal(size=(n, 48)).astype(np.float32))
+        belief = Belief(law, 0.5, 0.1, transform="sinh", metric=Metric("max", bounds=(0, 1)), t=np.arange(n))
+        tracemalloc.start()
+        ask(belief)
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    full = lcpfn.belief.BLOCK // 16  # elements in a block
+    for ask in (Belief.mean, lambda belief: belief.cdf(0.6)):
+        assert peak(ask, 3 * full) < 1.2 * peak(ask, full) + 8 * 8 * 3 * full  # and a few arrays of one number each
 
 
 def test_float32_in_is_stored_and_answered_in_float64() -> None:

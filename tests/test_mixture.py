@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import CASES, TRANSFORMS, Case
-from scipy import stats
+from scipy import integrate, stats
 from scipy.special import log_ndtr, ndtri
-from statistical import differs_from_law
+from statistical import differs_from_law, mean_differs
 
 from lcpfn.mixture import MAX_LOG_STD, MAX_MEAN, MIN_LOG_STD, MIN_LOG_STD_UNCAPPED, Mixture
 
@@ -39,6 +39,24 @@ def test_density_and_cdf_are_those_of_the_definition(case: Case) -> None:
     np.testing.assert_allclose(law.log_pdf(u), np.logaddexp.reduce(parts.logpdf(u[:, None]) + np.log(w), axis=1))
     for ours, theirs in ((law.log_cdf(u), parts.logcdf(u[:, None])), (law.log_sf(u), parts.logsf(u[:, None]))):
         np.testing.assert_allclose(ours, np.logaddexp.reduce(theirs + np.log(w), axis=1), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in ("three", "cut below")], ids=str)
+def test_the_oracle_agrees_with_adaptive_quadrature(case: Case) -> None:
+    def integral(value) -> float:
+        inside = max(case.low, -9), min(case.high, 9)
+        return integrate.quad(lambda u: value(u) * case.density(np.array(u)), *inside, points=case.means, limit=200)[0]
+
+    mean = integral(np.sinh) / integral(np.ones_like)
+    assert case.moments("sinh")[0] == pytest.approx(mean, rel=1e-8)
+    generator = np.random.default_rng(0)
+    pick = generator.choice(len(case.means), size=400_000, p=case.weights)
+    draws = generator.normal(np.array(case.means)[pick], np.array(case.stds)[pick])
+    draws = draws[draws > case.low]
+    one, other = draws[: draws.size // 2], draws[draws.size // 2 : draws.size // 2 * 2]
+    scores = np.abs(one - 0.4) - np.abs(one - other) / 2
+    assert not mean_differs(scores, case.crps("identity", 0.4))
+    assert mean_differs(scores, 1.1 * case.crps("identity", 0.4))
 
 
 @EVERY

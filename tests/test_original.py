@@ -1,6 +1,8 @@
 """The original layout: who sees whom, cut-offs, and that the training's loop takes it."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from torch.nn import functional as F
 
 from lcpfn import Checkpoint, load
 from lcpfn.config import KINDS, ModelConfig
-from lcpfn.coordinates import Coordinates, frame, query_features
+from lcpfn.coordinates import Coordinates, Frame, frame, query_features
 from lcpfn.priors import Paper
 from lcpfn.training import PRESETS, Options, Run
 from lcpfn.training.objective import Objective
@@ -21,6 +23,7 @@ from lcpfn.training.transformer import Transformer
 
 CONFIG = ModelConfig(width=32, layers=2, heads=2, hidden=64, decoder=48, components=5, layout="original")
 UNIT, LOCAL = Coordinates(values="unit"), Coordinates()
+Module = TypeVar("Module", bound=torch.nn.Module)
 VALUE, SIGNAL, BEST = range(len(KINDS))
 
 
@@ -38,16 +41,30 @@ def randomise(module: torch.nn.Module) -> None:
             parameter.copy_(torch.randn(parameter.shape, generator=random) * spread)
 
 
-def network(coordinates: Coordinates, config: ModelConfig = CONFIG) -> OriginalTransformer:
-    made = OriginalTransformer(config, coordinates)
+def built(make: Callable[[], Module]) -> Module:
+    """What `make` makes, with random weights; torch's layers draw their first ones from the global state."""
+    with torch.random.fork_rng():
+        made = make()
     randomise(made)
     return made.eval()
 
 
+def network(coordinates: Coordinates, config: ModelConfig = CONFIG) -> OriginalTransformer:
+    return built(lambda: OriginalTransformer(config, coordinates))
+
+
+def objective(coordinates: Coordinates, config: ModelConfig = CONFIG) -> Objective:
+    return built(lambda: Objective(config, coordinates, (0.0, 1.0)))
+
+
+def view_of(coordinates: Coordinates, t: torch.Tensor, y: torch.Tensor) -> Frame:
+    t, y = t.double(), y.double()
+    return frame(coordinates, t, y, t.new_zeros(len(t)), t.new_ones(len(t)), torch)
+
+
 def ask(made: OriginalTransformer, t, y, after: list[int], times: list[float], kinds: list[int]) -> torch.Tensor:
     """(B, P, outputs) answers to the same questions about all curves."""
-    t, y = t.double(), y.double()
-    view = frame(made.coordinates, t, y, torch.zeros_like(y[:, 0]), torch.ones_like(y[:, 0]), torch)
+    view, t = view_of(made.coordinates, t, y), t.double()
     shape = len(y), len(times)
     cuts, asked = torch.tensor(after).expand(shape), torch.tensor(times, dtype=torch.float64).expand(shape)
     with torch.no_grad():
@@ -55,8 +72,7 @@ def ask(made: OriginalTransformer, t, y, after: list[int], times: list[float], k
 
 
 def test_attention_is_that_of_a_mask_over_all_tokens():
-    layer = OriginalAttention(CONFIG)
-    randomise(layer)
+    layer = built(lambda: OriginalAttention(CONFIG))
     seen, asked = 7, 4
     x = torch.randn(3, seen + asked, CONFIG.width, generator=torch.Generator().manual_seed(1))
     q, k, v = layer.qkv(x).view(3, seen + asked, 3, CONFIG.heads, -1).permute(2, 0, 3, 1, 4)
@@ -68,10 +84,12 @@ def test_attention_is_that_of_a_mask_over_all_tokens():
 
 
 def test_observed_points_are_a_set(curves):
-    """No causal mask and no place but the time: in `unit` coordinates the order of the points says nothing."""
-    made, order = network(UNIT), torch.randperm(30, generator=torch.Generator().manual_seed(0))
-    plain = ask(made, curves.t[:, :30], curves.y[:, :30], [30] * 2, [50.0, 90.0], [VALUE])
-    mixed = ask(made, curves.t[:, order], curves.y[:, order], [30] * 2, [50.0, 90.0], [VALUE])
+    """No causal mask, and no place but what a token says of its time: tokens may come in any order."""
+    made, order = network(LOCAL), torch.randperm(30, generator=torch.Generator().manual_seed(0))
+    tokens = view_of(LOCAL, curves.t[:, :30], curves.y[:, :30]).tokens.float()
+    times, kinds = torch.linspace(-1, 1, 6).reshape(1, 2, 3).expand(6, -1, -1), torch.tensor([VALUE, BEST])
+    with torch.no_grad():
+        plain, mixed = made(tokens, times, kinds), made(tokens[:, order], times, kinds)
     torch.testing.assert_close(mixed, plain, rtol=1e-4, atol=1e-5)
 
 
@@ -105,19 +123,17 @@ def test_several_cut_offs_in_one_call_keep_their_order(curves):
         torch.testing.assert_close(alone[:, 0], together[:, i], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("coordinates", [UNIT, LOCAL])
-def test_points_and_queries_tell_their_time_alike(curves, coordinates):
-    """The network takes for granted that these features are the same functions of a time, whatever was seen before."""
-    t, y = curves.t.double(), curves.y.double()
-    tokens = frame(coordinates, t, y, torch.zeros_like(y[:, 0]), torch.ones_like(y[:, 0]), torch).tokens
-    for after in (0, 1, 50):
-        features = query_features(coordinates, t, t, torch.full(t.shape, after), torch)
-        torch.testing.assert_close(features[..., TIME], tokens[..., -len(TIME) :])
+def test_a_query_is_told_its_own_time_alone(curves):
+    t = curves.t.double()
+    features = [query_features(LOCAL, t, t, torch.full(t.shape, after), torch)[..., TIME] for after in (0, 1, 50)]
+    assert torch.equal(features[0], features[1])
+    assert torch.equal(features[0], features[2])
+    assert features[0].diff(dim=1).abs().sum(-1).min() > 0, "times must differ"
 
 
 def test_curves_of_a_batch_must_share_their_cut_offs(curves):
-    made, t, y = network(LOCAL), curves.t.double(), curves.y.double()
-    view = frame(LOCAL, t, y, torch.zeros_like(y[:, 0]), torch.ones_like(y[:, 0]), torch)
+    made, t = network(LOCAL), curves.t.double()
+    view = view_of(LOCAL, curves.t, curves.y)
     after = torch.arange(1, 7)[:, None]
     with pytest.raises(ValueError, match="one_cut=True"):
         made.raw(view, t, after, torch.full((6, 1), 50.0).double(), torch.tensor([VALUE]))
@@ -131,60 +147,56 @@ def test_times_must_be_absolute():
 @pytest.mark.parametrize(("head", "components"), [("mixture", 5), ("bars", 50)])
 @pytest.mark.parametrize("coordinates", [UNIT, LOCAL])
 def test_its_log_densities_are_densities(curves, coordinates, head, components):
-    objective = Objective(dataclasses.replace(CONFIG, head=head, components=components), coordinates, (0.0, 1.0))
-    assert isinstance(objective.model, OriginalTransformer)
-    randomise(objective)
+    asked_of = objective(coordinates, dataclasses.replace(CONFIG, head=head, components=components))
+    assert isinstance(asked_of.model, OriginalTransformer)
     with torch.no_grad():  # tame spreads and means, so that the grid below holds all of the mass
-        for parameter in objective.model.head.parameters():
+        for parameter in asked_of.model.head.parameters():
             parameter.mul_(0.1)
     u = np.linspace(-12, 12, 40_001) if coordinates.values == "local" else np.linspace(-8, 9, 40_001)
     one = type(curves)(*(getattr(curves, f.name)[:1] for f in dataclasses.fields(curves)))
-    view = frame(coordinates, one.t.double(), one.y.double(), torch.zeros(1).double(), torch.ones(1).double(), torch)
+    view = view_of(coordinates, one.t, one.y)
     location, scale = float(view.location[0, 20]), float(view.scale[0, 20])
     y = location + scale * (np.sinh(u) if coordinates.values == "local" else u)
     grid = torch.tensor(y)[None]
     after, asked = torch.full(grid.shape, 20), torch.full(grid.shape, 60.0)
     with torch.no_grad():
-        log_density = objective(one, after, asked, grid, torch.tensor([VALUE]))
+        log_density = asked_of(one, after, asked, grid, torch.tensor([VALUE]))
     assert np.trapezoid(log_density[0].double().exp().numpy(), y) == pytest.approx(1, abs=2e-3)
 
 
 def test_the_layout_chooses_the_network():
-    assert isinstance(Objective(dataclasses.replace(CONFIG, layout="causal"), LOCAL, (0.0, 1.0)).model, Transformer)
+    assert isinstance(objective(LOCAL, dataclasses.replace(CONFIG, layout="causal")).model, Transformer)
 
 
-@pytest.mark.parametrize(("head", "components"), [("mixture", 8), ("bars", 100)])
-def test_the_loop_trains_it_and_numpy_refuses_it(tmp_path, head, components):
-    model = dataclasses.replace(PRESETS["tiny"], layout="original", head=head, components=components)
+def test_the_loop_trains_it_and_numpy_refuses_it(tmp_path):
+    model = dataclasses.replace(PRESETS["tiny"], layout="original", head="bars", components=100)
     told = Options(
         steps=40, batch=32, questions=12, lr=5e-3, precision="float32", threads=1, model=model,
-        validation_curves=20, log_every_s=1e9,
+        warmup=5, validation_curves=20, log_every_s=1e9,
     )  # fmt: skip
     run = Run(told, tmp_path, say=lambda line: None)
     before = run.validate()
     last = run.run()
-    assert all(last["scores"][cut] > before[cut] + 0.1 for cut in before)
+    assert all(last["scores"][cut] > before[cut] + 0.3 for cut in before)
     assert Checkpoint.read(tmp_path / "checkpoint.safetensors").config["model"]["layout"] == "original"
     with pytest.raises(ValueError, match="layout \"causal\", got 'original'"):
         load(tmp_path / "checkpoint.safetensors")
 
 
 def test_gradients_reach_every_weight(curves):
-    objective = Objective(CONFIG, LOCAL, (0.0, 1.0))
-    randomise(objective)
+    made = objective(LOCAL)
     asked = draw(curves, 12, (0.4, 0.3, 0.3), generator=generator(1), one_cut=True)
-    objective(curves, asked.after, asked.t_query, asked.answer, asked.kinds).mean().backward()
-    dead = [name for name, p in objective.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    made(curves, asked.after, asked.t_query, asked.answer, asked.kinds).mean().backward()
+    dead = [name for name, p in made.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not dead
 
 
 def test_scores_ask_it_about_several_cut_offs(curves):
-    objective = Objective(CONFIG, LOCAL, (0.0, 1.0))
-    randomise(objective)
+    made = objective(LOCAL)
 
     def log_density(part, after, t, answer):
         with torch.no_grad():
-            return objective(part, after, t, answer, torch.tensor([VALUE]))
+            return made(part, after, t, answer, torch.tensor([VALUE]))
 
     together = unseen_log_density(log_density, curves)
     for cut, scores in together.items():

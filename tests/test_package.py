@@ -21,7 +21,7 @@ import lcpfn
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDERS = {name: ROOT / path for name, path in PROJECT["tool"]["setuptools"]["package-dir"].items()}
-HEAVY = {"torch", "jax", "matplotlib", "pandas", "tqdm", "scipy.stats", "scipy.optimize", "scipy.integrate"}
+HEAVY = {"torch", "jax", "matplotlib", "pandas", "scipy.stats", "scipy.optimize", "scipy.integrate"}
 MODULES = sorted(
     f"{package}.{path.stem}".removesuffix(".__init__")
     for package, folder in FOLDERS.items()
@@ -84,7 +84,7 @@ def test_examples(name: str) -> None:
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "jax", "matplotlib", "tqdm"):
+        if error.name not in ("torch", "jax", "matplotlib"):
             raise
         pytest.skip(f"{name} needs {error.name}")
     assert doctest.testmod(module).failed == 0
@@ -144,7 +144,7 @@ def unpacked(built: Path) -> Path:
 def test_wheel_predicts_without_torch_and_jax(unpacked: Path, tmp_path: Path) -> None:
     code = """if True:
         import sys
-        sys.modules |= dict.fromkeys(["torch", "jax", "matplotlib", "tqdm", "pandas"])  # importing them fails
+        sys.modules |= dict.fromkeys(["torch", "jax", "matplotlib", "pandas"])  # importing them fails
         import numpy as np, lcpfn
         print(lcpfn.__file__)
         print(lcpfn.load().predict(np.array([0.3, 0.5, 0.6]), horizon=20).mean()[-1])"""

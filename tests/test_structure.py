@@ -2,6 +2,8 @@
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -178,6 +180,29 @@ def test_a_wrong_import_is_found(path: str, statement: str) -> None:
 )
 def test_a_right_import_passes(path: str, statement: str) -> None:
     assert not any(wrong_arrow(ROOT / path, name) for _, name in imports(ast.parse(statement)))
+
+
+def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = {"core": project["dependencies"], **project["optional-dependencies"]}
+    names = {extra: {re.split(r"[\[>=<]", line)[0] for line in lines} for extra, lines in lists.items()}
+    declared = {name: {"scikit-learn": "sklearn"}.get(name, name) for extra in names.values() for name in extra}
+    elsewhere = {"build", "setuptools", "mypy", "ruff", "pyarrow"}  # run as commands, the last one by pandas
+    parts = {"core", "train", "plot"}
+    allowed = {
+        where: {declared[name] for extra in parts | more for name in names[extra]} | set(sys.stdlib_module_names)
+        for where, more in [*((name, set()) for name in INSTALLED), ("benchmarks", {"bench"}), ("tests", {"test"})]
+    }
+    used, wrong = set(), []
+    for path, tree in TREES.items():
+        neighbours = {file.stem for file in path.parent.glob("*.py")}  # as scripts and tests import them
+        for line, name in imports(tree):
+            top = name.split(".")[0]
+            used.add(top)
+            if top not in allowed[folder(path)] | neighbours and owner(name) is None:
+                wrong.append(f"{place(path, line)}: {top} is in no extra that this folder may count on")
+    assert not wrong, "\n".join(wrong)
+    assert set(declared.values()) - used - elsewhere <= {project["name"]}
 
 
 def test_files_stay_short() -> None:

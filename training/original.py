@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from lcpfn.config import KINDS, ModelConfig
 from lcpfn.coordinates import Coordinates, Frame, query_features
 
-TIME = (0, 1, 4)  # the features of a query that know its own time alone: those that end an observed point's token
+TIME = (0, 1, 4)  # the features of a query that know its own time alone, whatever was seen
 
 
 class OriginalAttention(nn.Module):
@@ -62,11 +62,11 @@ class OriginalBlock(nn.Module):
 
 
 class OriginalTransformer(nn.Module):
-    """The original layout: a token is Linear(t) + Linear(y), a query's is Linear(t) + its kind.
+    """The original layout: a point's token is linear in features of (t, y), a query's in those of its t, plus its kind.
 
     Args:
         config: sizes; its layout must be "original".
-        coordinates: decide what Linear(t) and Linear(y) read; their times must be "absolute", since a query's token
+        coordinates: decide what these features are; their times must be "absolute", since a query's token
             knows nothing but its own time.
 
     Raises:
@@ -79,8 +79,8 @@ class OriginalTransformer(nn.Module):
             raise ValueError(f'the original layout needs times="absolute", got {coordinates.times!r}')
         self.config = config
         self.coordinates = coordinates
-        self.embed_time = nn.Linear(len(TIME), config.width)
-        self.embed_value = nn.Linear(coordinates.token_features - len(TIME), config.width)
+        self.embed_point = nn.Linear(coordinates.token_features, config.width)
+        self.embed_query = nn.Linear(len(TIME), config.width)
         self.kinds = nn.Embedding(len(KINDS), config.width)
         self.blocks = nn.ModuleList(OriginalBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, bias=False)
@@ -126,9 +126,7 @@ class OriginalTransformer(nn.Module):
         """(B, P, outputs), float32, of queries with features (B, P, 3) after the points with tokens (B, C, F)."""
         observed = tokens.shape[1]
         with torch.autocast(tokens.device.type, enabled=False):  # bfloat16 would leave the features three digits
-            values, seen = tokens[..., : -len(TIME)], tokens[..., -len(TIME) :]
-            points = self.embed_value(values) + self.embed_time(seen)
-            x = torch.cat([points, self.embed_time(times) + self.kinds(kinds)], 1)
+            x = torch.cat([self.embed_point(tokens), self.embed_query(times) + self.kinds(kinds)], 1)
         for block in self.blocks:
             x = block(x, observed)
         x = F.silu(self.think(self.norm(x[:, observed:])))

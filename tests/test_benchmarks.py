@@ -1,0 +1,446 @@
+"""Benchmarks: tiny runs of every script, what their JSONs say, and the tables that are made of them."""
+
+import argparse
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import networks
+import numpy as np
+import pytest
+import torch
+from statistical import Z
+
+from lcpfn.checkpoint import Checkpoint, digest
+from lcpfn.config import KINDS, ModelConfig
+from lcpfn.coordinates import Coordinates
+from lcpfn.priors import Curves, Paper
+from lcpfn.training.objective import Objective
+from lcpfn.training.randomness import generator
+from lcpfn.training.scores import unseen_log_density
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ("prior_quality", "speed", "speedrun", "report")
+FACTS = {"name", "command", "commit", "date", "device", "versions", "seed", "quick", "settings", "seconds", "complete"}
+CURVES = 20
+
+
+def launch(script: str, *arguments: Any, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A script as people run it."""
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def result(path: Path, script: str, *arguments: Any) -> dict[str, Any]:
+    """The JSON that a script writes."""
+    done = launch(script, *arguments, "--quick", "--out", path)
+    assert done.returncode == 0, done.stderr
+    whole: dict[str, Any] = json.loads(path.read_text())
+    assert set(whole) == FACTS | {"results"}
+    assert whole["quick"] and whole["complete"]
+    assert str(path.parent) not in path.read_text(), "no path of this machine"
+    assert whole["command"].startswith(f"python benchmarks/{script}.py ")
+    assert f"--out {path.name}" in whole["command"]
+    return whole
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "benchmarks" / "report.py"))
+
+
+@pytest.fixture(scope="module")
+def exam() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "benchmarks" / "exam.py"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder: Path) -> Path:
+    path = folder / "random.safetensors"
+    networks.random_pfn().checkpoint.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def quality(folder: Path, checkpoint: Path) -> dict[str, Any]:
+    told = ("--only", "--checkpoint", checkpoint, "--curves", CURVES)
+    return result(folder / "quality.json", "prior_quality", *told)
+
+
+@pytest.fixture(scope="module")
+def speed(folder: Path, checkpoint: Path) -> dict[str, Any]:
+    return result(folder / "speed.json", "speed", "--checkpoint", checkpoint)
+
+
+@pytest.fixture(scope="module")
+def speedrun(folder: Path) -> dict[str, Any]:
+    told = ("--minutes", "0.004,0.002", "--threads", 1, "--curves", CURVES, "--runs", folder / "runs")
+    return result(folder / "speedrun.json", "speedrun", *told)
+
+
+@pytest.fixture(scope="module")
+def ablations(folder: Path) -> dict[str, Any]:
+    told = (
+        "--minutes",
+        0.002,
+        "--threads",
+        1,
+        "--curves",
+        CURVES,
+        "--runs",
+        folder / "runs",
+        "--rows",
+        "1000 bars, unit",
+    )
+    return result(folder / "ablations.json", "prior_quality", "--ablations", *told)
+
+
+@pytest.fixture(scope="module")
+def results(quality: Any, speed: Any, speedrun: Any, ablations: Any, folder: Path) -> Path:
+    """A folder with all four, as if they were the results of full runs."""
+    full = folder / "full"
+    full.mkdir()
+    for whole in (quality, speed, speedrun, ablations):
+        (full / f"{whole['name']}.json").write_text(json.dumps(whole | {"quick": False}))
+    return full
+
+
+# -- scores -----------------------------------------------------------------------------------------------------------
+
+
+def test_numpy_scores_are_those_of_the_training_network(quality: dict[str, Any], checkpoint: Path) -> None:
+    """The public predict against the torch objective, on curves drawn here from the stream that the README names."""
+    read = Checkpoint.read(checkpoint)
+    with torch.random.fork_rng():
+        objective = Objective(
+            ModelConfig(**read.config["model"]), Coordinates(**read.config["coordinates"]), (0.0, 1.0)
+        )
+    objective.model.load_state_dict({name: torch.tensor(values) for name, values in read.weights.items()})
+    drawn = Paper().sample(200, torch.arange(1.0, 101.0), generator=generator(0, 100, 0))
+    curves = Curves(*(getattr(drawn, name)[:CURVES] for name in ("t", "y", "signal", "seen")))
+
+    def log_density(part: Curves, after: torch.Tensor, t: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return objective(part, after, t, answer, torch.tensor([KINDS.index("value")]))
+
+    scored = quality["results"]["networks"][0]
+    for cut, scores in unseen_log_density(log_density, curves).items():
+        told = scored["log_density"][str(cut)]
+        assert told["mean"] == pytest.approx(float(scores.mean()), abs=1e-3)
+        assert told["se"] == pytest.approx(float(scores.std() / CURVES**0.5), abs=1e-3)
+    assert scored["sha256"] == digest(checkpoint)
+    assert scored["parameters"] == sum(values.size for values in read.weights.values())
+
+
+def test_fewer_curves_are_the_first_of_more(exam: dict[str, Any]) -> None:
+    few, more = list(exam["draw"](30)), list(exam["draw"](230))
+    assert [len(block.y) for block in more] == [200, 30]
+    np.testing.assert_array_equal(few[0].y, more[0].y[:30])
+    np.testing.assert_array_equal(few[0].times, more[0].times[:30])
+    assert not np.array_equal(more[0].y[:30], more[1].y)
+
+
+def test_asked_times_lie_after_the_cut_off_and_reach_the_end(exam: dict[str, Any]) -> None:
+    (block,) = exam["draw"](200)
+    for cut, times in zip(exam["CALIBRATION_CUTS"], block.times.transpose(1, 0, 2)):
+        assert set(np.unique(times)) <= set(range(cut + 1, 101))
+        assert len(np.unique(times)) > 0.99 * (100 - cut) * (1 - np.exp(-1000 / (100 - cut))) - 1
+
+
+def test_truth_is_what_the_curve_did(exam: dict[str, Any]) -> None:
+    (block,) = exam["draw"](50)
+    for cut in (5, 90):
+        times = np.tile([cut + 1, cut + 4, 100], (50, 1))
+        for kind in KINDS:
+            found = exam["truth"](block, cut, times, kind)
+            for i in range(50):
+                for j, t in enumerate(times[i]):
+                    values = {
+                        "value": block.y[i, t - 1],
+                        "signal": block.signal[i, t - 1],
+                        "best": max(block.y[i, cut:t]),
+                    }
+                    assert found[i, j] == values[kind]
+
+
+@pytest.mark.parametrize(("factor", "calibrated"), [(1.0, True), (0.9, False), (1.1, False)])
+def test_coverage_sees_intervals_that_are_wrong_by_a_tenth(
+    exam: dict[str, Any], factor: float, calibrated: bool
+) -> None:
+    """PITs of normal answers whose standard deviation is that of the truth times a factor."""
+    from scipy.special import ndtr
+
+    shape = (len(KINDS), len(exam["CALIBRATION_CUTS"]), 4_000, exam["ASKED"])
+    found = ndtr(np.random.default_rng(0).standard_normal(shape) / factor)
+    cells = exam["coverage"](found)
+    assert len(cells) == len(KINDS) * len(exam["LEVELS"]) * (1 + len(exam["CALIBRATION_CUTS"]))
+    right = [abs(cell["mean"] - cell["level"]) < Z * cell["se"] for cell in cells if cell["cut"] is None]
+    assert all(right) if calibrated else not any(right)
+    assert calibrated or all((cell["mean"] > cell["level"]) == (factor > 1) for cell in cells if cell["cut"] is None)
+
+
+def test_answers_about_one_curve_are_not_taken_for_independent(exam: dict[str, Any]) -> None:
+    """Where all answers about a curve are the same one, the standard error is that of one answer a curve."""
+    one = np.random.default_rng(0).random((1, 1, 1_000, 1))
+    shape = (len(KINDS), len(exam["CALIBRATION_CUTS"]), 1_000, exam["ASKED"])
+    cell = exam["coverage"](np.broadcast_to(one, shape))[0]
+    assert cell["se"] == pytest.approx(np.sqrt(cell["mean"] * (1 - cell["mean"]) / 999), rel=1e-6)
+
+
+def test_the_original_layout_answers_as_it_is_trained(exam: dict[str, Any]) -> None:
+    config = ModelConfig(width=32, layers=2, heads=2, hidden=64, decoder=48, components=5, layout="original")
+    with torch.random.fork_rng():
+        objective = Objective(config, Coordinates(), (0.0, 1.0))
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in objective.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.2)
+    told = networks.random_pfn().checkpoint
+    weights = {name: p.detach().numpy() for name, p in objective.model.named_parameters()}
+    model = vars(config) | {}
+    answers = exam["OriginalAnswers"](Checkpoint({**told.config, "model": model}, weights, told.provenance))
+    (block,) = exam["draw"](5)
+    curves = Paper().sample(200, torch.arange(1.0, 101.0), generator=generator(0, 100, 0))
+    curves = Curves(*(getattr(curves, name)[:5] for name in ("t", "y", "signal", "seen")))
+    for kind in KINDS:
+        belief = answers.predict(block.y[:, :20], np.array([30.0, 90.0]), kind=kind, metric=exam["METRIC"])
+        asked = torch.tensor([[30.0, 90.0]]).expand(5, -1)
+        with torch.no_grad():
+            expected = objective(
+                curves, torch.full((5, 2), 20), asked, curves.y[:, [29, 89]], torch.tensor([KINDS.index(kind)])
+            )
+        np.testing.assert_allclose(belief.log_prob(block.y[:, [29, 89]]), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_an_ablation_trains_and_scores_a_variant(ablations: dict[str, Any], report: dict[str, Any]) -> None:
+    (network,) = ablations["results"]["networks"]
+    assert (network["layout"], network["head"], network["values"]) == ("original", "bars", "unit")
+    assert network["curves_seen"] > 0
+    assert ablations["settings"] == {
+        "curves": CURVES, "calibration_curves": 0, "streams": [100, 101], "minutes": 0.002, "threads": 1, "training_seed": 0,
+    }  # fmt: skip
+    failed = {"networks": [network, {"name": "x", "failed": "the loss became nonfinite"}]}
+    assert report["ablations"](failed)[2][:2] == ["x", "the loss became nonfinite"]
+
+
+# -- speed ------------------------------------------------------------------------------------------------------------
+
+
+def test_speed_measures_all_that_it_promises(speed: dict[str, Any]) -> None:
+    rows = speed["results"]["rows"]
+    starts = [
+        "`predict`, one",
+        "`predict`, one",
+        "`stream`",
+        "`replay`",
+        "process",
+        "`predict`, 100",
+        "loop",
+        "LC-PFN's",
+    ]
+    assert len(rows) == len(starts)
+    assert all(row["what"].startswith(start) for row, start in zip(rows, starts))
+    for row in rows:
+        assert 0 < row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]
+        assert 2e7 < row.get("peak_bytes", 1e8) < 2e9
+    assert [row["extrapolated"] for row in rows] == [False] * 6 + [True, False]
+    loop = rows[6]
+    assert loop["seconds"]["median"] == pytest.approx(loop["measured_s"] * 1e6 / loop["curves"])
+    original = speed["results"]["original"]
+    assert 25e6 < original["parameters"] < 28e6, "LC-PFN's largest network has 26 million"
+    assert original["ratio"]["median"] > 0
+    assert speed["settings"]["threads"] == 1
+
+
+def test_a_speedrun_scores_complete_runs_in_order(speedrun: dict[str, Any]) -> None:
+    results = speedrun["results"]
+    assert [run["minutes"] for run in results["runs"]] == [0.002, 0.004]
+    for run in results["runs"]:
+        assert run["clock_s"] >= 60 * run["minutes"]
+        scores = [score["mean"] for score in run["log_density"].values()]
+        expected = [row["name"] for row in results["rows"] if all(np.array(scores) >= row["log_density"])]
+        assert run["beats"] == expected
+    assert [row["name"] for row in results["rows"]] == ["LC-PFN P1", "LC-PFN P2", "LC-PFN P3", "MCMC M3", "our target"]
+
+
+# -- JSONs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_explains_itself(script: str, tmp_path: Path) -> None:
+    done = launch(script, "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert script == "report" or {"--quick", "--out"} <= set(re.findall(r"--[a-z-]+", done.stdout))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_quick_run_goes_elsewhere_and_replaces_no_full_one(tmp_path: Path) -> None:
+    record = runpy.run_path(str(ROOT / "benchmarks" / "record.py"))
+    made = {"name": "speed", "arguments": [], "seed": 0, "settings": {}}
+    quick, full = (argparse.Namespace(quick=quick, out=None) for quick in (True, False))
+    assert record["Record"]("benchmarks/speed.py", told=full, **made).path == ROOT / "benchmarks/results/speed.json"
+    assert record["Record"]("benchmarks/speed.py", told=quick, **made).path == ROOT / "runs/quick/speed.json"
+    full.out = quick.out = tmp_path / "new" / "speed.json"
+    record["Record"]("benchmarks/speed.py", told=full, **made).write({"a": 1.0}, complete=True)
+    before = quick.out.read_text()
+    with pytest.raises(FileExistsError, match="a quick one must not replace it"):
+        record["Record"]("benchmarks/speed.py", told=quick, **made)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        record["Record"]("benchmarks/speed.py", told=full, **made).write({"a": float("nan")}, complete=True)
+    assert quick.out.read_text() == before
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def document(folder: Path, *names: str) -> Path:
+    path = folder / "README.md"
+    path.write_text("# Title\n" + "".join(f"\n<!-- table:{name} -->\n<!-- end -->\n" for name in names) + "\nlast\n")
+    return path
+
+
+def numbers(tree: Any) -> list[float]:
+    """All numbers of a JSON."""
+    if isinstance(tree, dict):
+        return [n for value in tree.values() for n in numbers(value)]
+    if isinstance(tree, list):
+        return [n for value in tree for n in numbers(value)]
+    return [float(tree)] if isinstance(tree, (int, float)) and not isinstance(tree, bool) else []
+
+
+def test_every_number_of_a_table_stands_in_its_json(report: dict[str, Any], results: Path) -> None:
+    factors = (1, 100, 1e3, 1 / 60, 1 / 3600, 1e-6)  # units of the tables
+    for name, table in report["TABLES"].items():
+        whole = json.loads((results / f"{table.result}.json").read_text())
+        leaves = [factor * leaf for leaf in numbers(whole["results"]) for factor in factors]
+        head, *rows = table.rows(whole["results"])
+        assert rows and all(len(row) == len(head) for row in rows), name
+        for row in rows:
+            for cell in row[1:]:
+                for text in re.findall(r"(?<!\w)-?\d[\d,]*\.?\d*", re.sub(r"LC-PFN P\d|MCMC M\d", "", cell)):
+                    digits = len(text.partition(".")[2])
+                    shown = float(text.replace(",", ""))
+                    near = min(abs(leaf - shown) for leaf in leaves)
+                    assert near <= 0.5001 * 10**-digits, f"{name}: {text} of {cell!r}"
+
+
+def test_a_table_is_written_once_and_then_up_to_date(results: Path, tmp_path: Path) -> None:
+    names = ("quality", "crps", "calibration", "speed", "speedrun", "ablations")
+    path = document(tmp_path, *names)
+    told = ("--results", results, "--documents", path, "--checkpoints", tmp_path)
+    assert launch("report", *told, "--check").returncode == 1
+    assert launch("report", *told).returncode == 0
+    written = path.read_text()
+    assert written.count("\n| ---") == len(names) == written.count("`python benchmarks/")
+    assert written.startswith("# Title\n") and written.endswith("<!-- end -->\n\nlast\n")
+    assert launch("report", *told, "--check").returncode == 0
+    assert launch("report", *told, "--figures", tmp_path / "figures").returncode == 0
+    assert path.read_text() == written
+    assert sorted(file.name for file in (tmp_path / "figures").iterdir()) == ["calibration.png", "speedrun.png"]
+
+
+def test_a_changed_number_is_noticed(results: Path, tmp_path: Path) -> None:
+    path, changed = document(tmp_path, "quality"), tmp_path / "results"
+    changed.mkdir()
+    whole = json.loads((results / "quality.json").read_text())
+    (changed / "quality.json").write_text(json.dumps(whole))
+    told = ("--results", changed, "--documents", path, "--checkpoints", tmp_path)
+    assert launch("report", *told).returncode == 0
+    whole["results"]["networks"][0]["log_density"]["10"]["mean"] += 0.001
+    (changed / "quality.json").write_text(json.dumps(whole))
+    done = launch("report", *told, "--check")
+    assert done.returncode == 1
+    assert "README.md is not what the results say: run python benchmarks/report.py" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<!-- table:qualiti -->\n<!-- end -->\n", "no table 'qualiti': write one of quality, crps"),
+        ("<!-- table:speed -->\n", "needs an <!-- end -->"),
+        ("<!-- table:speed -->\n<!-- table:quality -->\n<!-- end -->\n", "needs an <!-- end -->"),
+    ],
+)
+def test_wrong_markers_are_refused(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    done = launch("report", "--results", tmp_path, "--documents", path, "--checkpoints", tmp_path)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(("change", "reason"), [({"quick": True}, "a quick run"), ({"complete": False}, "was cut off")])
+def test_only_full_and_complete_results_are_shown(
+    change: dict[str, bool], reason: str, results: Path, tmp_path: Path, report: dict[str, Any]
+) -> None:
+    whole = json.loads((results / "speed.json").read_text())
+    (tmp_path / "speed.json").write_text(json.dumps(whole | change))
+    with pytest.raises(ValueError, match=reason):
+        report["text"]("speed", tmp_path)
+
+
+def test_a_missing_result_says_how_to_make_it(report: dict[str, Any], tmp_path: Path) -> None:
+    for name, table in report["TABLES"].items():
+        assert f"Not measured yet: `{table.command}`" in report["text"](name, tmp_path)
+
+
+def test_scores_of_another_file_are_noticed(
+    report: dict[str, Any], results: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    def wrong() -> list[str]:
+        found: list[str] = report["changed_checkpoints"](results, tmp_path)
+        return found
+
+    assert wrong() == []
+    (tmp_path / "random.safetensors").write_bytes(checkpoint.read_bytes())
+    assert wrong() == []
+    (tmp_path / "random.safetensors").write_bytes(checkpoint.read_bytes() + b" ")
+    assert "scores of another random.safetensors" in wrong()[0]
+    (tmp_path / "new.safetensors").write_bytes(checkpoint.read_bytes())
+    assert "no scores of new.safetensors" in wrong()[0]
+
+
+def test_tables_are_aligned(report: dict[str, Any]) -> None:
+    lines = report["markdown"]([["what", "a", "b"], ["x", "1.5", ""], ["long name", "20", "3"]]).split("\n")
+    assert lines == [
+        "| what      |   a | b |",
+        "| --------- | --: | -: |",
+        "| x         | 1.5 |   |",
+        "| long name |  20 | 3 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.000_012_34, "0.01 ms"),
+        (0.001_234, "1.23 ms"),
+        (0.0999, "99.9 ms"),
+        (0.1, "100 ms"),
+        (1.0, "1.00 s"),
+        (119.0, "119 s"),
+        (120.0, "2.00 min"),
+        (7200.0, "2.00 h"),
+    ],
+)
+def test_durations_have_a_fitting_unit(report: dict[str, Any], seconds: float, text: str) -> None:
+    assert report["duration"](seconds) == text
+
+
+def test_the_documents_show_what_the_results_say() -> None:
+    done = launch("report", "--check")
+    assert done.returncode == 0, done.stderr
+    readme = (ROOT / "README.md").read_text()
+    assert {"quality", "calibration", "speed", "speedrun"} <= set(re.findall(r"<!-- table:(\S+) -->", readme))
