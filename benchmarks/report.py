@@ -52,6 +52,24 @@ def quality(results: dict[str, Any]) -> Rows:
     return [head, *ours, *theirs]
 
 
+def checkpoints(results: dict[str, Any]) -> Rows:
+    """What the scored files are, how long they were trained, mean log density of the unseen part."""
+    head = [
+        "file",
+        "SHA-256",
+        "parameters",
+        "curves seen",
+        "training",
+        *(f"after {c}" for c in _cuts(results["networks"])),
+    ]
+    rows = [head]
+    for each in results["networks"]:
+        trained = "-" if each["training_s"] is None else duration(each["training_s"])
+        about = [f"`{each['name']}`", f"`{each['sha256'][:12]}`", *_sizes(each), trained]
+        rows.append([*about, *_scores(each, "log_density")])
+    return rows
+
+
 def crps(results: dict[str, Any]) -> Rows:
     """Mean CRPS of the unseen part."""
     head = ["network", *(f"after {cut}" for cut in _cuts(results["networks"]))]
@@ -119,6 +137,7 @@ def ablations(results: dict[str, Any]) -> Rows:
 
 TABLES = {
     "quality": Table("quality", quality, "python benchmarks/prior_quality.py"),
+    "checkpoints": Table("quality", checkpoints, "python benchmarks/prior_quality.py"),
     "crps": Table("quality", crps, "python benchmarks/prior_quality.py"),
     "calibration": Table("quality", calibration, "python benchmarks/prior_quality.py"),
     "speed": Table("speed", speed, "python benchmarks/speed.py"),
@@ -238,13 +257,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             before = path.read_text()
             after = fill(before, told.results)
         except (Stale, FileNotFoundError) as error:
-            print(f"{path.name}: {error}", file=sys.stderr)
+            print(f"{_place(path)}: {error}", file=sys.stderr)
             return 2
         if after != before and told.check:
-            wrong.append(f"{path.name} is not what the results say: run python benchmarks/report.py")
+            wrong.append(f"{_place(path)} is not what the results say: run python benchmarks/report.py")
         elif after != before:
             path.write_text(after)
-            print(f"{path.name} written")
+            print(f"{_place(path)} written")
     if told.figures:
         import figures
 
@@ -252,6 +271,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{path.name} drawn")
     print("\n".join(wrong), file=sys.stderr, end="\n" if wrong else "")
     return 1 if wrong else 0
+
+
+def _place(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 def _cuts(scored: list[dict[str, Any]]) -> list[str]:

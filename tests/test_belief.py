@@ -223,8 +223,8 @@ def test_draws_follow_the_cdf(metric: Metric) -> None:
     draws = belief.sample(20_000, generator=np.random.default_rng(0))
     for i in range(2):
         assert not differs_from_law(belief[i].cdf(draws[:, i]), uniform.cdf)
-        wide = dataclasses.replace(belief[i], location=belief[i].location + 0.1 * belief[i].std())
-        assert differs_from_law(wide.cdf(draws[:, i]), uniform.cdf)
+        wrong = dataclasses.replace(belief[i], location=belief[i].location + 0.1 * belief[i].std())
+        assert differs_from_law(wrong.cdf(draws[:, i]), uniform.cdf)
     assert abs(np.corrcoef(belief.cdf(draws).T)[0, 1]) < 6.1 / np.sqrt(20_000)
 
 
