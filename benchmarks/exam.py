@@ -60,7 +60,8 @@ class OriginalAnswers:
         self.config = ModelConfig(**checkpoint.config["model"])
         self.coordinates = Coordinates(**checkpoint.config["coordinates"])
         low, high = checkpoint.provenance["prior"]["bounds"]
-        self.objective = Objective(self.config, self.coordinates, (low, high)).eval()
+        with torch.random.fork_rng():  # torch draws first weights, which are replaced at once
+            self.objective = Objective(self.config, self.coordinates, (low, high)).eval()
         weights = {name: torch.tensor(values) for name, values in checkpoint.weights.items()}
         self.objective.model.load_state_dict(weights)
         # No network to run: it knows what raw outputs mean.
@@ -72,13 +73,13 @@ class OriginalAnswers:
         y = torch.as_tensor(np.asarray(y, dtype=np.float64))
         asked = np.broadcast_to(t_query, (len(y), np.shape(t_query)[-1]))
         t = torch.arange(1.0, y.shape[1] + 1, dtype=torch.float64).expand(len(y), -1)
-        bounds = (torch.full_like(y[:, 0], bound) for bound in metric.upward_bounds)
-        view = frame(self.coordinates, t, y, *bounds, torch)
+        lower, upper = (torch.full_like(y[:, 0], bound) for bound in metric.upward_bounds)
+        view = frame(self.coordinates, t, y, lower, upper, torch)
         after = torch.full(asked.shape, y.shape[1])
         queries = torch.tensor(asked, dtype=torch.float64)
         raw = self.objective.model.raw(view, t, after, queries, torch.tensor([KINDS.index(kind)]))
-        place = view.location[:, -1:].expand(-1, asked.shape[1]), view.scale[:, -1:].expand(-1, asked.shape[1])
-        return self.engine.belief(raw.numpy(), *(part.numpy() for part in place), asked, kind, metric)
+        location, scale = (part[:, -1:].expand(asked.shape).numpy() for part in (view.location, view.scale))
+        return self.engine.belief(raw.numpy(), location, scale, asked, kind, metric)
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,9 @@ def unseen(answers: Answers, block: Block, *, crps: bool) -> dict[str, np.ndarra
     Returns:
         (len(CUTS), B) each, under "log_density" and, if wanted, "crps".
     """
-    scores: dict[str, list[np.ndarray]] = {"log_density": []} | ({"crps": []} if crps else {})
+    scores: dict[str, list[np.ndarray]] = {"log_density": []}
+    if crps:
+        scores["crps"] = []
     for cut in CUTS:
         belief = answers.predict(block.y[:, :cut], np.arange(cut + 1.0, LENGTH + 1), kind="value", metric=METRIC)
         scores["log_density"].append(belief.log_prob(block.y[:, cut:]).mean(axis=1))

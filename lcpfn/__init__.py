@@ -1,8 +1,9 @@
 """Calibrated beliefs about the rest of a learning curve."""
 
-from importlib.metadata import version as _version
+from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING
 
 # `lcpfn.priors` lies beside this folder in a checkout and inside it in a wheel. Anything else means that this folder
 # hides the installed package, or is mixed with another checkout's parts, and would fail later in a confusing place.
@@ -12,11 +13,24 @@ _found = None if _priors is None else _Path(str(_priors.origin)).resolve().paren
 if _found not in (_home / "priors", _home.parent / "priors"):
     raise ImportError(f"{_home.parent} is a checkout that is not the installed one: run `pip install -e .` there")
 
-from lcpfn.belief import Belief
-from lcpfn.checkpoint import Checkpoint
-from lcpfn.metric import Metric
-from lcpfn.pfn import PFN, Replay, load
-from lcpfn.stream import Stream
+if TYPE_CHECKING:
+    from lcpfn.belief import Belief
+    from lcpfn.checkpoint import Checkpoint
+    from lcpfn.metric import Metric
+    from lcpfn.pfn import PFN, Replay, load
+    from lcpfn.stream import Stream
 
 __all__ = ["Belief", "Checkpoint", "Metric", "PFN", "Replay", "Stream", "load"]
-__version__ = _version("lcpfn-beliefs")
+_HOMES = {"Belief": "belief", "Checkpoint": "checkpoint", "Metric": "metric", "Stream": "stream"}  # the rest: pfn
+
+
+def __getattr__(name: str) -> object:  # numpy and scipy only when something is used: `lcpfn --help` answers at once
+    if name in __all__:
+        return getattr(_import_module(f"lcpfn.{_HOMES.get(name, 'pfn')}"), name)
+    if name == "__version__":
+        return _import_module("importlib.metadata").version("lcpfn-beliefs")
+    raise AttributeError(f"module 'lcpfn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

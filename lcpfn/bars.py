@@ -16,7 +16,7 @@ from lcpfn.transform import forward
 Array = NDArray[np.float64]
 
 _LOG_2 = float(np.log(2))
-_HALF_NORMAL_MEDIAN = float(ndtri(0.75))
+HALF_NORMAL_MEDIAN = float(ndtri(0.75))
 _OUTER = np.array([-np.inf, 0.0]), np.array([0.0, np.inf])  # the sides of the two half-normals, in standard deviations
 _KNOTS = np.array([0.7, 1.5, 2.7, 4.0, 5.5])  # where panels of a quadrature end in them
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(5)
@@ -230,7 +230,7 @@ class Bars:
     @cached_property
     def _stds(self) -> Array:
         """(2,) standard deviations of the half-normals."""
-        return self._widths[[0, -1]] / _HALF_NORMAL_MEDIAN
+        return self._widths[[0, -1]] / HALF_NORMAL_MEDIAN
 
     @cached_property
     def _log_masses(self) -> Array:

@@ -97,7 +97,7 @@ def frame(coordinates: Coordinates, t: Array, y: Array, lower: Array, upper: Arr
 
 
 def bar_edges(coordinates: Coordinates, bars: int) -> np.ndarray:
-    """(bars + 1,) edges of equal bars in u: the unit interval, or what the mixture's caps allow in local coordinates."""
+    """(bars + 1,) edges of equal bars in u: the unit interval, or as far as the mixture's caps reach."""
     return np.linspace(0.0, 1.0, bars + 1) if coordinates.values == "unit" else np.linspace(-9.0, 9.0, bars + 1)
 
 
@@ -161,7 +161,7 @@ def _local(coordinates: Coordinates, t: Array, y: Array, lower: Array, upper: Ar
 
 
 def query_features(coordinates: Coordinates, t: Array, t_query: Array, after: Array, xp: Any) -> Array:
-    """(B, P, F) features of queries at t_query (B, P), asked after `after` (B, P) points of curves with times t (B, T)."""
+    """(B, P, F) features of queries at t_query (B, P), each asked after `after` (B, P) points of times t (B, T)."""
     if t.shape[1] == 0:
         t = xp.zeros_like(t_query[:, :1])
     index = xp.clip(after - 1, min=0)

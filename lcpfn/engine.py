@@ -45,7 +45,9 @@ class Engine:
             config = ModelConfig(**checkpoint.config["model"])
             coordinates = Coordinates(**checkpoint.config["coordinates"])
         except TypeError as error:
-            raise ValueError(f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn") from error
+            raise ValueError(
+                f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn"
+            ) from error
         if config.layout != "causal":
             raise ValueError(f'the checkpoint must be of layout "causal", got {config.layout!r}')
         return cls(config, coordinates, _network(config, checkpoint.weights, device), device)
@@ -53,8 +55,8 @@ class Engine:
     def view(self, context: Context, metric: Metric) -> Frame:
         """Locations, scales and tokens of all prefixes."""
         t, y = filled(context.t), filled(context.y) * metric.sign
-        bounds = [np.full(len(t), bound) for bound in metric.upward_bounds]
-        return frame(self.coordinates, t, y, *bounds, np)
+        lower, upper = (np.full(len(t), bound) for bound in metric.upward_bounds)
+        return frame(self.coordinates, t, y, lower, upper, np)
 
     def check_empty(self, context: Context, metric: Metric) -> None:
         """Raises ValueError if a curve has no point and the metric no bounds: then nothing says what to expect."""
@@ -86,7 +88,9 @@ class Engine:
             law = Mixture.from_raw(raw, capped=self.coordinates.values == "local")
         else:
             law = Bars(bar_edges(self.coordinates, self.config.components), raw)
-        return Belief(law, location, scale, transform=self.coordinates.transform, metric=metric, kind=kind, t=np.array(asked))
+        return Belief(
+            law, location, scale, transform=self.coordinates.transform, metric=metric, kind=kind, t=np.array(asked)
+        )
 
     def answer(
         self, context: Context, after: np.ndarray, clocked: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
@@ -135,7 +139,7 @@ class Engine:
         """Where the clock starts; 1 for an engine without a clock."""
         return self.coordinates.clock[0] if self.coordinates.clock else 1.0
 
-    def clock(self, context: Context, asked: np.ndarray, stretch: bool) -> tuple[Context, np.ndarray]:
+    def clock(self, context: Context, asked: np.ndarray, *, stretch: bool = False) -> tuple[Context, np.ndarray]:
         """Context and queries in the time of the network.
 
         Raises:
@@ -160,8 +164,8 @@ class Engine:
                 curve, place = np.argwhere(bad)[0]
                 where = f"index {place}" if context.single else f"curve {curve}, index {place}"
                 raise ValueError(
-                    f"times must lie in [{first:g}, {last:g}] for this checkpoint, got {times[curve, place]:.9g} for {name} at "
-                    f"{where}; use stretch_time=True to map the run onto its clock"
+                    f"times must lie in [{first:g}, {last:g}] for this checkpoint, got {times[curve, place]:.9g} "
+                    f"for {name} at {where}; use stretch_time=True to map the run onto its clock"
                 )
         return replace(context, t=t), asked
 

@@ -49,7 +49,9 @@ class Network:
         xp, w = self.xp, self.weights
         x = self._linear(_silu(self._linear(tokens, "embed1"), xp), "embed2")
         if cache is None or not cache.keys:
-            start = xp.zeros_like(x[:, :1]) if x.shape[1] else xp.zeros((x.shape[0], 1, self.config.width), dtype=x.dtype)
+            start = (
+                xp.zeros_like(x[:, :1]) if x.shape[1] else xp.zeros((x.shape[0], 1, self.config.width), dtype=x.dtype)
+            )
             x = xp.concatenate([start + w["start"], x], axis=1)
         new, before = x.shape[1], cache.keys[0].shape[2] if cache is not None and cache.keys else 0
         place = xp.arange(before + new, device=x.device)

@@ -109,7 +109,7 @@ class PFN:
         context = read_context(y, t=t, metric=metric)
         self.engine.check_empty(context, metric)
         asked = read_query(t_query, horizon, context, kind)
-        context, clocked = self.engine.clock(context, asked, stretch_time)
+        context, clocked = self.engine.clock(context, asked, stretch=stretch_time)
         context = thin(context, self.engine.config.limit)
         after = np.broadcast_to(context.count[:, None], asked.shape)
         belief = self.engine.answer(context, after, clocked, asked, kind, metric)
@@ -148,10 +148,12 @@ class PFN:
         if t_query is not None and horizon is not None:
             raise ValueError("give t_query, horizon or neither, got both")
         if t_query is None and horizon is None:
-            context, _ = self.engine.clock(thin(context, self.engine.config.limit), context.t[:, :0], stretch_time)
+            context, _ = self.engine.clock(
+                thin(context, self.engine.config.limit), context.t[:, :0], stretch=stretch_time
+            )
             return self._replay_next(context, kind, metric)
         asked = read_query(horizon if t_query is None else t_query, None, context, "signal")
-        context, clocked = self.engine.clock(context, asked, stretch_time)
+        context, clocked = self.engine.clock(context, asked, stretch=stretch_time)
         context = thin(context, self.engine.config.limit)
         b, length, q = len(context.count), context.t.shape[1], asked.shape[1]
         prefixes = np.arange(length + 1)
@@ -191,8 +193,8 @@ class PFN:
         metric: Metric,
     ) -> Replay:
         after = np.minimum(after, context.count[:, None, None])
-        flat = (part.reshape(len(part), -1) for part in (after, clocked))
-        belief = self.engine.answer(context, *flat, asked, kind, metric)
+        rows = len(asked)
+        belief = self.engine.answer(context, after.reshape(rows, -1), clocked.reshape(rows, -1), asked, kind, metric)
         return Replay(belief[0], valid[0]) if context.single else Replay(belief, valid)
 
     def _check_metric(self, metric: Metric | None) -> Metric:
@@ -207,7 +209,8 @@ class PFN:
             )
         if self.engine.coordinates.values == "unit" and (metric.direction, metric.bounds) != ("max", (0.0, 1.0)):
             raise ValueError(
-                f'this checkpoint knows rising curves in [0, 1] alone, got {metric}; rescale y to Metric("max", bounds=(0, 1))'
+                f"this checkpoint knows rising curves in [0, 1] alone, got {metric}; "
+                'rescale y to Metric("max", bounds=(0, 1))'
             )
         return metric
 
@@ -242,6 +245,7 @@ def locate(name: str | os.PathLike[str]) -> Path:
     is_path = isinstance(name, os.PathLike) or os.sep in str(name) or str(name).endswith(".safetensors")
     path = Path(name) if is_path else shipped
     if not path.exists():
-        names = sorted({file.stem for file in folder.glob("*.safetensors")} | set(SHIPPED))
+        files = {file.stem for file in folder.glob("*.safetensors")}
+        names = sorted(files | {alias for alias, file in SHIPPED.items() if file in files})
         raise FileNotFoundError(f"there is no checkpoint {str(name)!r}: shipped are {', '.join(names)}; or give a path")
     return path

@@ -50,7 +50,7 @@ class Stream:
         point = read_context([[y]], t=[[t]], metric=self._metric)
         if not point.count[0]:
             return
-        self._engine.clock(point, point.t[:, :0], False)
+        self._engine.clock(point, point.t[:, :0])
         time, value = float(point.t[0, 0]), float(point.y[0, 0])
         if self._t and time <= self._t[-1]:
             raise ValueError(
@@ -69,21 +69,21 @@ class Stream:
         tokens = self._view.tokens if fresh else self._view.tokens[:, -1:]
         self._state = self._engine.encode(tokens, self._cache)[:, -1:]
 
-    def predict(
-        self, t_query: Any = None, *, horizon: float | None = None, kind: str = "value"
-    ) -> Belief:
+    def predict(self, t_query: Any = None, *, horizon: float | None = None, kind: str = "value") -> Belief:
         """The belief after the points so far; arguments and answer as for `PFN.predict` of one curve."""
         context = self._context()
         if len(self._t) > 1:
             context = replace(context, step=typical_gap(context.t))
         self._engine.check_empty(context, self._metric)
         asked = read_query(t_query, horizon, context, kind)
-        _, clocked = self._engine.clock(context, asked, False)
+        _, clocked = self._engine.clock(context, asked)
         after = np.full(asked.shape, len(self._y))
         raw = self._engine.decode(context, self._state, after, clocked, kind)
-        location, scale = (np.broadcast_to(values[:, -1:], asked.shape) for values in (self._view.location, self._view.scale))
+        location, scale = (
+            np.broadcast_to(values[:, -1:], asked.shape) for values in (self._view.location, self._view.scale)
+        )
         return self._engine.belief(raw, location, scale, asked, kind, self._metric)[0]
 
     def _context(self) -> Context:
         t, y = np.array([self._t]), np.array([self._y])
-        return Context(t, y, np.array([len(self._y)]), True)
+        return Context(t, y, np.array([len(self._y)]), single=True)

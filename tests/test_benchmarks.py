@@ -142,9 +142,8 @@ def test_an_ablation_trains_and_scores_a_variant(ablations: dict[str, Any], repo
     (network,) = ablations["results"]["networks"]
     assert (network["layout"], network["head"], network["values"]) == ("original", "bars", "unit")
     assert network["curves_seen"] > 0
-    assert ablations["settings"] == {
-        "curves": CURVES, "calibration_curves": 0, "streams": [100, 101], "minutes": 0.002, "threads": 1, "training_seed": 0,
-    }  # fmt: skip
+    settings = {"curves": CURVES, "calibration_curves": 0, "streams": [100, 101]}
+    assert ablations["settings"] == settings | {"minutes": 0.002, "threads": 1, "training_seed": 0}
     failed = {"networks": [network, {"name": "x", "failed": "the loss became nonfinite"}]}
     assert report["ablations"](failed)[2][:2] == ["x", "the loss became nonfinite"]
 
@@ -282,7 +281,7 @@ def test_a_changed_number_is_noticed(results: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("<!-- table:qualiti -->\n<!-- end -->\n", "no table 'qualiti': write one of quality, crps"),
+        ("<!-- table:qualiti -->\n<!-- end -->\n", "no table 'qualiti': write one of quality, checkpoints"),
         ("<!-- table:speed -->\n", "needs an <!-- end -->"),
         ("<!-- table:speed -->\n<!-- table:quality -->\n<!-- end -->\n", "needs an <!-- end -->"),
     ],

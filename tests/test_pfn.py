@@ -43,7 +43,8 @@ def test_engine_keeps_the_contract(engine):
 @pytest.mark.parametrize(
     "form",
     [
-        list(Y), tuple(Y), Y, Y.astype(np.float32), torch.tensor(Y), pd.Series(Y), np.ma.masked_invalid(Y), Y[:, None][:, 0],
+        list(Y), tuple(Y), Y, Y.astype(np.float32), torch.tensor(Y), pd.Series(Y), np.ma.masked_invalid(Y),
+        Y[:, None][:, 0],
     ],
     ids=["list", "tuple", "float64", "float32", "torch", "pandas", "masked", "strided"],
 )  # fmt: skip
@@ -301,7 +302,7 @@ def test_a_stream_asks_in_the_steps_of_its_own_times():
 
 
 def test_an_unknown_name_lists_the_shipped_ones():
-    with pytest.raises(FileNotFoundError, match="shipped are .*paper"):
+    with pytest.raises(FileNotFoundError, match=r"shipped are .*paper"):
         lcpfn.load("no-such-checkpoint")
 
 

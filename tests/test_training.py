@@ -79,7 +79,7 @@ def test_streams_of_a_seed_differ_and_repeat():
 def test_loss_falls_and_the_checkpoint_says_where_it_comes_from(tmp_path):
     run = Run(Options(**(TINY | {"steps": 60, "batch": 32, "lr": 5e-3, "warmup": 10})), tmp_path / "run", say=quiet)
     (tmp_path / "run").mkdir()
-    before = run.validate()
+    before = run.validate(run.examined)
     last = run.run()
     assert all(last["scores"][cut] > before[cut] + 0.2 for cut in before), (before, last["scores"])
     made = Checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
@@ -108,7 +108,8 @@ def test_an_interrupted_run_ends_in_the_same_bits(tmp_path, extra):
 
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
-    flags = "--preset tiny --steps 400 --batch 8 --questions 12 --precision float32 --threads 1 --validation-curves 0".split()
+    flags = "--preset tiny --steps 400 --batch 8 --questions 12 --precision float32 --threads 1".split()
+    flags += ["--validation-curves", "0"]
     command = [sys.executable, "-m", "lcpfn.training", "--runs", str(tmp_path), *flags, "--save-every-s", "0.2"]
     victim = subprocess.Popen([*command, "--name", "killed"], stdout=subprocess.DEVNULL)
     state = tmp_path / "killed" / "state.safetensors"

@@ -24,14 +24,20 @@ def parser() -> argparse.ArgumentParser:
     """The parser; defaults are left to the dataclasses."""
     made = argparse.ArgumentParser(
         prog="lcpfn train",
-        description="Pretrain a network on a prior. Give --minutes, or --steps for a run that can be repeated to the bit.",
-        epilog="With several GPUs: torchrun --nproc-per-node=8 -m lcpfn.training --device cuda --preset large --minutes 9",
+        description="Pretrain a network on a prior, for --minutes, or for --steps: then it can be repeated to the bit.",
+        epilog="Several GPUs: torchrun --nproc-per-node=8 -m lcpfn.training --device cuda --preset large --minutes 9",
     )
     made.add_argument("--name", default="train", help="the run's folder under --runs (default: train)")
     made.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
-    made.add_argument("--preset", choices=sorted(PRESETS), default="small", help="sizes of the network (default: small)")
+    made.add_argument(
+        "--preset", choices=sorted(PRESETS), default="small", help="sizes of the network (default: small)"
+    )
     made.add_argument("--resume", action="store_true", help="go on from the state in the run's folder")
-    for cls, title in ((Options, "the run"), (ModelConfig, "the network, instead of the preset's"), (Coordinates, "its coordinates")):
+    for cls, title in (
+        (Options, "the run"),
+        (ModelConfig, "the network, instead of the preset's"),
+        (Coordinates, "its coordinates"),
+    ):
         group = made.add_argument_group(title)
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
@@ -70,7 +76,7 @@ def options(arguments: argparse.Namespace) -> Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as told; 0 when done, 2 when told something wrong, 3 when the loss became nonfinite, 130 when interrupted."""
+    """Train as told; 0 when done, 2 if told something wrong, 3 if the loss became nonfinite, 130 if interrupted."""
     told = parser().parse_args(arguments)
     folder = told.runs / told.name
     try:

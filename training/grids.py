@@ -17,6 +17,7 @@ def draw_times(length: int, irregular: float, *, generator: torch.Generator) -> 
     Args:
         length: number of points, and the last time.
         irregular: probability of an irregular grid; else 1, 2, ..., length.
+        generator: also says on which device.
     """
     device = generator.device
     u = torch.rand(4, generator=generator, device=device).tolist()

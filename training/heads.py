@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from lcpfn.bars import _HALF_NORMAL_MEDIAN
+from lcpfn.bars import HALF_NORMAL_MEDIAN
 from lcpfn.mixture import LOG_STD_OFFSET, MAX_LOG_STD, MAX_MEAN, MIN_LOG_STD, MIN_LOG_STD_UNCAPPED
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -33,6 +33,6 @@ def bars_log_pdf(raw: Tensor, u: Tensor, edges: Tensor) -> Tensor:
     mass = raw.log_softmax(-1).gather(-1, index[..., None])[..., 0]
     below, above = index == 0, index == bars - 1
     distance = torch.where(below, edges[1] - u, u - edges[-2]).clamp(min=0)
-    scale = torch.where(below, widths[0], widths[-1]) / _HALF_NORMAL_MEDIAN
+    scale = torch.where(below, widths[0], widths[-1]) / HALF_NORMAL_MEDIAN
     tail = math.log(2.0) - HALF_LOG_TWO_PI - scale.log() - 0.5 * (distance / scale) ** 2
     return mass + torch.where(below | above, tail, -widths[index].log())

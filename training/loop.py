@@ -40,12 +40,15 @@ class NonfiniteLoss(RuntimeError):
 
 def optimizers(model: nn.Module, options: Options) -> dict[str, torch.optim.Optimizer]:
     """Muon for the matrices inside the blocks and the decoder's middle layer, AdamW for all else."""
-    muon, adam = [], []
+    muon: list[nn.Parameter] = []
+    adam: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         inner = parameter.ndim == 2 and (".blocks." in name or name.endswith(("think.weight", "embed2.weight")))
         (muon if inner and options.optimizer == "muon" else adam).append(parameter)
     made: dict[str, torch.optim.Optimizer] = {
-        "adamw": torch.optim.AdamW(adam, lr=options.lr, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True)
+        "adamw": torch.optim.AdamW(
+            adam, lr=options.lr, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True
+        )
     }
     if muon:
         made["muon"] = torch.optim.Muon(
@@ -66,7 +69,13 @@ class Run:
     """
 
     def __init__(
-        self, options: Options, folder: Path, *, resume: bool = False, prior: Prior | None = None, say: Callable[[str], None] = print
+        self,
+        options: Options,
+        folder: Path,
+        *,
+        resume: bool = False,
+        prior: Prior | None = None,
+        say: Callable[[str], None] = print,
     ) -> None:
         self.options, self.folder, self.say = options, folder, say
         self.prior = prior if prior is not None else by_name(options.prior)
@@ -84,7 +93,7 @@ class Run:
             self.objective = Objective(options.model, options.coordinates, self.prior.bounds).to(self.device)
         self.average = {n: p.detach().clone() for n, p in self.objective.named_parameters()} if options.ema else None
         self.optimizers = optimizers(self.objective, options)
-        self.step, self.elapsed = 0, 0.0
+        self.step, self.elapsed, self.progress = 0, 0.0, 0.0
         if resume:
             self._load()
         network: Callable[..., Tensor] = self.objective
@@ -104,10 +113,10 @@ class Run:
         line: dict[str, Any] | None = None
         while True:
             self.elapsed = time.perf_counter() - began
-            progress = self._progress()
-            if progress >= 1:
+            self.progress = self._progress()
+            if self.progress >= 1:
                 break
-            losses.append(self._step(options.learning_rate(progress, self.step)))
+            losses.append(self._step(options.learning_rate(self.progress, self.step)))
             self.step += 1
             if self.step % CHECK_EVERY == 0 or len(losses) == 1:
                 self._check(losses)
@@ -162,8 +171,8 @@ class Run:
     def _check(self, losses: list[Tensor]) -> None:
         if losses and not math.isfinite(total := float(torch.stack(losses).sum())):
             raise NonfiniteLoss(
-                f"the loss became {total} within the {len(losses)} steps before step {self.step}; the last good state is in "
-                f"{self.folder}: lower lr (now {self.options.lr:g}) or set precision=float32, then use --resume"
+                f"the loss became {total} within the {len(losses)} steps before step {self.step}; the last good state "
+                f"is in {self.folder}: lower lr (now {self.options.lr:g}) or set precision=float32, then use --resume"
             )
 
     # -- what is reported ---------------------------------------------------------------------------------------------
@@ -176,17 +185,20 @@ class Run:
         return curves.to(self.device)
 
     @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Mean log density of the unseen part of fixed curves after 10, 20, 40 and 80 points, with the averaged weights if there are any."""
+    def validate(self, curves: Curves) -> dict[str, float]:
+        """Mean log density of the unseen part of curves after 10, 20, 40 and 80 points.
+
+        Averaged weights are used if there are any.
+        """
         kept = {name: parameter.detach().clone() for name, parameter in self.objective.named_parameters()}
         kind = torch.zeros(1, dtype=torch.int64, device=self.device)
 
-        def log_density(curves: Any, after: Tensor, t: Tensor, answer: Tensor) -> Tensor:
+        def log_density(curves: Curves, after: Tensor, t: Tensor, answer: Tensor) -> Tensor:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
                 return self.objective(curves, after, t, answer, kind)
 
         self._put(self.average or {})
-        scores = unseen_log_density(log_density, self.examined)
+        scores = unseen_log_density(log_density, curves)
         self._put(kept)
         return {str(cut): round(float(density.mean()), 4) for cut, density in scores.items()}
 
@@ -207,8 +219,8 @@ class Run:
         if self.rank:
             return line
         if self.examined is not None:
-            line["scores"] = self.validate()
-        left = self.elapsed * (1 / max(self._share(), 1e-9) - 1)
+            line["scores"] = self.validate(self.examined)
+        left = max(0.0, self.elapsed * (1 / max(self.progress, 1e-9) - 1))
         with open(self.folder / "log.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
         shown = " ".join(f"{cut}:{score:.3f}" for cut, score in line.get("scores", {}).items())
@@ -217,10 +229,6 @@ class Run:
             f"loss {line['loss']} | {shown} | {self.elapsed:.0f} s, {left:.0f} s left"
         )
         return line
-
-    def _share(self) -> float:
-        options = self.options
-        return self.step / options.steps if options.steps else self.elapsed / (60 * (options.minutes or 1))
 
     # -- what is kept -------------------------------------------------------------------------------------------------
 
@@ -246,7 +254,11 @@ class Run:
             },
             weights={name: value.float().cpu().numpy() for name, value in weights.items()},
             provenance=provenance(
-                options, self.prior, curves_seen=self.step * options.batch * self.world, seconds=self.elapsed, scores=scores
+                options,
+                self.prior,
+                curves_seen=self.step * options.batch * self.world,
+                seconds=self.elapsed,
+                scores=scores,
             ),
         ).write(self.folder / "checkpoint.safetensors")
 

@@ -22,6 +22,8 @@ class Objective(nn.Module):
         bounds: lowest and highest possible value in the prior's world, -inf or inf where there is none.
     """
 
+    edges: Tensor
+
     def __init__(self, config: ModelConfig, coordinates: Coordinates, bounds: tuple[float, float]) -> None:
         super().__init__()
         self.coordinates = coordinates

@@ -23,7 +23,11 @@ def commit() -> str:
             ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=here, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -44,11 +48,9 @@ def provenance(
         "curves_seen": curves_seen,
         "seconds": round(seconds, 1),
         "scores": scores or {},
-        "versions": {"torch": torch.__version__, "python": platform.python_version(), "lcpfn": _version()},
+        "versions": {
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "lcpfn": version("lcpfn-beliefs"),
+        },
     }
-
-
-def _version() -> str:
-    from lcpfn import __version__
-
-    return __version__

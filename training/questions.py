@@ -33,7 +33,12 @@ def split(questions: int, shares: tuple[float, float, float]) -> list[int]:
 
 
 def draw(
-    curves: Curves, questions: int, shares: tuple[float, float, float], *, generator: torch.Generator, one_cut: bool = False
+    curves: Curves,
+    questions: int,
+    shares: tuple[float, float, float],
+    *,
+    generator: torch.Generator,
+    one_cut: bool = False,
 ) -> Questions:
     """Questions with answers.
 
@@ -61,11 +66,12 @@ def draw(
         ahead = torch.rand(b, count, generator=generator, device=device)
         cuts.append(after)
         times.append((first + (ahead * (length - first)).long()).clamp(max=length - 1))
-    v, s, _ = counts
     answer = [y.gather(1, times[0]), curves.signal.gather(1, times[1])]
     step = torch.arange(length, device=device)
     inside = (step >= cuts[2][..., None]) & (step <= times[2][..., None])  # (B, P, T)
     answer.append(y[:, None, :].masked_fill(~inside, float("-inf")).amax(-1))
-    kinds = torch.repeat_interleave(torch.arange(3, device=device), torch.tensor(counts, device=device), output_size=sum(counts))
+    kinds = torch.repeat_interleave(
+        torch.arange(3, device=device), torch.tensor(counts, device=device), output_size=sum(counts)
+    )
     index = torch.cat(times, 1)
     return Questions(torch.cat(cuts, 1), curves.t.gather(1, index), torch.cat(answer, 1), kinds)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from lcpfn.priors import Curves
 
+LogDensity = Callable[[Curves, Tensor, Tensor, Tensor], Tensor]
+
 CUTS = (10, 20, 40, 80)  # points seen, of 100: the rows of the LC-PFN paper
 
 
-def unseen_log_density(log_density, curves: Curves, *, cuts: tuple[int, ...] = CUTS, chunk: int = 250) -> dict[int, Tensor]:
+def unseen_log_density(
+    log_density: LogDensity, curves: Curves, *, cuts: tuple[int, ...] = CUTS, chunk: int = 250
+) -> dict[int, Tensor]:
     """Per-curve mean log density of y at all later points.
 
     Args:
-        log_density: function of (curves, after (B, P), t_query (B, P), answer (B, P)) that gives the log densities (B, P).
+        log_density: function of (curves, after (B, P), t_query (B, P), answer (B, P)) that gives (B, P).
         curves: (B, T).
         cuts: numbers of points seen, below T.
         chunk: curves at a time.

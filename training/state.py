@@ -39,11 +39,16 @@ def load(path: Path, device: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt", device=device) as file:
             facts = json.loads((file.metadata() or {})["lcpfn-run"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except Exception as error:
-        raise ValueError(f"{path} is not the complete state of a training run ({error}); start the run anew without --resume") from error
+        raise ValueError(
+            f"{path} is not the complete state of a training run ({error}); start the run anew without --resume"
+        ) from error
     if facts["format"] != FORMAT:
-        raise ValueError(f"{path} has state format {facts['format']}, this version resumes {FORMAT}; finish it with the version that began it")
+        raise ValueError(
+            f"{path} has state format {facts['format']}, this version resumes {FORMAT}; "
+            "finish it with the version that began it"
+        )
     return tensors, facts
 
 
