@@ -182,6 +182,16 @@ def test_a_time_box_ends_in_time_with_a_rate_near_zero(tmp_path):
     assert told.learning_rate(0.0, 10**6) == told.lr
 
 
+def test_the_log_can_be_watched_in_tensorboard(tmp_path):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(Options(**TINY, steps=2, tensorboard=True), tmp_path, say=quiet)
+    events = reader.EventAccumulator(str(tmp_path))
+    events.Reload()
+    logged = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert events.Scalars("after 40")[-1].value == pytest.approx(logged["scores"]["40"])
+    assert events.Scalars("loss")[-1].step == 2
+
+
 def test_flags_are_made_from_the_fields():
     told = options(
         parser().parse_args("--preset tiny --width 64 --steps 3 --shares 0.5 0.25 0.25 --values unit".split())

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not told.resume and (folder / "state.safetensors").exists():
             raise ValueError(f"{folder} holds a run already: go on with --resume, or choose another --name")
         train(options(told), folder, resume=told.resume)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ImportError) as error:
         print(f"lcpfn train: {error}", file=sys.stderr)
         return 2
     except NonfiniteLoss as error:

@@ -101,6 +101,7 @@ class Run:
             network = nn.parallel.DistributedDataParallel(self.objective)
         self.network = torch.compile(network) if options.compile else network
         self.examined = self._draw_validation()
+        self.events = _event_writer(folder) if options.tensorboard and not self.rank else None
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -223,6 +224,11 @@ class Run:
         left = max(0.0, self.elapsed * (1 / max(self.progress, 1e-9) - 1))
         with open(self.folder / "log.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
+        if self.events is not None:
+            numbers = {name: line[name] for name in ("loss", "curves_per_s") if line[name] is not None}
+            for name, number in (numbers | {f"after {cut}": s for cut, s in line.get("scores", {}).items()}).items():
+                self.events.add_scalar(name, number, self.step)
+            self.events.flush()
         shown = " ".join(f"{cut}:{score:.3f}" for cut, score in line.get("scores", {}).items())
         self.say(
             f"step {self.step} | {line['curves']:,} curves | {line['curves_per_s']:.0f}/s | "
@@ -275,6 +281,20 @@ class Run:
             self.average = {name: tensors[f"average.{name}"].clone() for name in self.average}
         for name, optimizer in self.optimizers.items():
             state.unpack(name, optimizer, tensors)
+
+
+def _event_writer(folder: Path) -> Any:
+    """TensorBoard's writer.
+
+    Raises:
+        ImportError: if TensorBoard is not installed.
+    """
+    try:
+        import tensorboard  # noqa: F401  # torch's own message does not say what to install
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImportError("--tensorboard needs TensorBoard: pip install -e '.[tensorboard]'") from error
+    return SummaryWriter(folder)
 
 
 def train(options: Options, folder: Path, **extra: Any) -> dict[str, Any]:

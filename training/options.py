@@ -40,6 +40,7 @@ class Options:
     log_every_s: float = 20.0
     save_every_s: float = 60.0
     validation_curves: int = 500  # 0: no validation
+    tensorboard: bool = False  # also write the log as TensorBoard events into the run's folder
     model: ModelConfig = field(default_factory=ModelConfig)
     coordinates: Coordinates = field(default_factory=Coordinates)
 
