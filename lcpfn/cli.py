@@ -103,8 +103,12 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     curve = predict.add_argument_group("the curve")
     curve.add_argument("file", metavar="FILE", help="CSV with or without header, or a bare list; - for standard input")
-    curve.add_argument("--column", metavar="NAME", help="values, by name or number (default: val_accuracy, accuracy, "
-                       "... or the only column of numbers)")  # fmt: skip
+    curve.add_argument(
+        *("--metric", "--column"),
+        dest="column",
+        metavar="NAME",
+        help="values, by name or number (default: val_accuracy, accuracy, ... or the only column of numbers)",
+    )
     curve.add_argument("--time-column", metavar="NAME", help='times, by name or number; "rows" counts rows from 1')
     curve.add_argument(
         "--observe", type=_count, metavar="N", help="see the first N values only, keep the rest as truth"

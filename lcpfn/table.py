@@ -211,7 +211,7 @@ def _value_column(table: Table, clocks: list[int]) -> int:
         return candidates[0]
     found = ", ".join(table.names[i] for i in candidates) or "none"
     raise ValueError(
-        f"{table.source}: which column to forecast? Say --column NAME or NUMBER; columns of numbers: {found} "
+        f"{table.source}: which column to forecast? Say --metric NAME or NUMBER; columns of numbers: {found} "
         f"(all: {', '.join(table.names)})"
     )
 
