@@ -102,6 +102,7 @@ class Contestant:
             "parameters": sum(values.size for values in checkpoint.weights.values()),
             "curves_seen": told["curves_seen"],
             "training_s": told.get("seconds"),
+            "training": told.get("training"),  # its options
             "layout": model["layout"],
             "head": model["head"],
             "values": checkpoint.config["coordinates"]["values"],
