@@ -79,7 +79,7 @@ class OriginalAnswers:
         queries = torch.tensor(asked, dtype=torch.float64)
         raw = self.objective.model.raw(view, t, after, queries, torch.tensor([KINDS.index(kind)]))
         location, scale = (part[:, -1:].expand(asked.shape).numpy() for part in (view.location, view.scale))
-        return self.engine.belief(raw.numpy(), location, scale, asked, kind, metric)
+        return self.engine.belief(self.engine.law(raw.numpy()), location, scale, asked, kind, metric)
 
 
 @dataclass(frozen=True)

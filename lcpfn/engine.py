@@ -77,17 +77,23 @@ class Engine:
         raw = self.network.decode(states, self._array(features), KINDS.index(kind))
         return raw if self.device is None else raw.cpu().numpy()
 
-    def belief(
-        self, raw: np.ndarray, location: np.ndarray, scale: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
-    ) -> Belief:
-        """The belief of asked's shape (B, ...) that raw outputs (B, P, outputs) stand for in coordinates (B, P)."""
-        raw = raw.reshape(*asked.shape, -1)
-        location, scale = location.reshape(asked.shape), scale.reshape(asked.shape)
-        law: Mixture | Bars
+    def law(self, raw: np.ndarray) -> Mixture | Bars:
+        """The law of u that raw outputs (..., outputs) stand for."""
         if self.config.head == "mixture":
-            law = Mixture.from_raw(raw, capped=self.coordinates.values == "local")
-        else:
-            law = Bars(bar_edges(self.coordinates, self.config.components), raw)
+            return Mixture.from_raw(raw, capped=self.coordinates.values == "local")
+        return Bars(bar_edges(self.coordinates, self.config.components), raw)
+
+    def belief(
+        self,
+        law: Mixture | Bars,
+        location: np.ndarray,
+        scale: np.ndarray,
+        asked: np.ndarray,
+        kind: str,
+        metric: Metric,
+    ) -> Belief:
+        """The belief of asked's shape (B, ...) with a law of u of that shape in coordinates (B, P)."""
+        location, scale = location.reshape(asked.shape), scale.reshape(asked.shape)
         return Belief(
             law, location, scale, transform=self.coordinates.transform, metric=metric, kind=kind, t=np.array(asked)
         )
@@ -112,12 +118,14 @@ class Engine:
             queries * 2 * self.config.decoder,
         )
         chunk = max(1, CHUNK_NUMBERS // max(sizes))
-        parts = [
-            self._pass(_rows(context, slice(i, i + chunk)), after[i : i + chunk], clocked[i : i + chunk], kind, metric)
-            for i in range(0, len(context.count), chunk)
-        ]
-        raw, location, scale = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return self.belief(raw, location, scale, asked, kind, metric)
+        laws, locations, scales = [], [], []
+        for i in range(0, len(context.count), chunk):
+            rows = slice(i, i + chunk)
+            raw, location, scale = self._pass(_rows(context, rows), after[rows], clocked[rows], kind, metric)
+            laws.append(self.law(raw.reshape(*asked[rows].shape, -1)))
+            locations.append(location)
+            scales.append(scale)
+        return self.belief(_joined(laws), np.concatenate(locations), np.concatenate(scales), asked, kind, metric)
 
     def _pass(
         self, context: Context, after: np.ndarray, clocked: np.ndarray, kind: str, metric: Metric
@@ -168,6 +176,18 @@ class Engine:
                     f"for {name} at {where}; use stretch_time=True to map the run onto its clock"
                 )
         return replace(context, t=t), asked
+
+
+def _joined(laws: list[Mixture | Bars]) -> Mixture | Bars:
+    """Laws of several chunks as one, with no more copies than the result: it may be most of the memory."""
+    first = laws[0]
+    if len(laws) == 1:
+        return first
+    names = ("log_masses",) if isinstance(first, Bars) else ("log_weights", "means", "stds")
+    parts = [np.concatenate([getattr(law, name) for law in laws]) for name in names]
+    for part in parts:
+        part.flags.writeable = False  # else the law would copy it
+    return Bars(first.edges, *parts) if isinstance(first, Bars) else Mixture(*parts)
 
 
 def _rows(context: Context, rows: slice) -> Context:

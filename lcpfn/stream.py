@@ -82,7 +82,7 @@ class Stream:
         location, scale = (
             np.broadcast_to(values[:, -1:], asked.shape) for values in (self._view.location, self._view.scale)
         )
-        return self._engine.belief(raw, location, scale, asked, kind, self._metric)[0]
+        return self._engine.belief(self._engine.law(raw), location, scale, asked, kind, self._metric)[0]
 
     def _context(self) -> Context:
         t, y = np.array([self._t]), np.array([self._y])
