@@ -80,9 +80,9 @@ class Stream:
         after = np.full(asked.shape, len(self._y))
         raw = self._engine.decode(context, self._state, after, clocked, kind)
         location, scale = (
-            np.broadcast_to(values[:, -1:], asked.shape) for values in (self._view.location, self._view.scale)
+            np.broadcast_to(part[0, -1:], asked[0].shape) for part in (self._view.location, self._view.scale)
         )
-        return self._engine.belief(self._engine.law(raw), location, scale, asked, kind, self._metric)[0]
+        return self._engine.belief(self._engine.law(raw[0]), location, scale, asked[0], kind, self._metric)
 
     def _context(self) -> Context:
         t, y = np.array([self._t]), np.array([self._y])
