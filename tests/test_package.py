@@ -41,12 +41,9 @@ def python(code: str, *, cwd: Path, path: Path | None = None) -> str:
 def test_door() -> None:
     assert lcpfn.__all__ == ["Belief", "Checkpoint", "Metric", "PFN", "Replay", "Stream", "load"]
     assert all(hasattr(lcpfn, name) for name in lcpfn.__all__)
-    public = {name for name, value in vars(lcpfn).items() if not name.startswith("_") and not _is_module(value)}
-    assert public == set(lcpfn.__all__)
-
-
-def _is_module(value: object) -> bool:
-    return isinstance(value, type(sys))
+    assert dir(lcpfn) == sorted([*lcpfn.__all__, "__version__"])
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        lcpfn.nothing  # noqa: B018
 
 
 def test_version_is_the_one_in_pyproject() -> None:

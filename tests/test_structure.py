@@ -191,7 +191,11 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     parts = {"core", "train", "plot"}
     allowed = {
         where: {declared[name] for extra in parts | more for name in names[extra]} | set(sys.stdlib_module_names)
-        for where, more in [*((name, set()) for name in INSTALLED), ("benchmarks", {"bench"}), ("tests", {"test"})]
+        for where, more in [
+            *((name, {"tensorboard"} if name == "training" else set()) for name in INSTALLED),
+            ("benchmarks", {"bench"}),
+            ("tests", {"test", "tensorboard"}),
+        ]
     }
     used, wrong = set(), []
     for path, tree in TREES.items():
