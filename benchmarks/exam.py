@@ -123,18 +123,21 @@ class Block:
     y: np.ndarray  # (B, T) as measured
     signal: np.ndarray  # (B, T) without noise
     times: np.ndarray  # (B, len(CALIBRATION_CUTS), ASKED) whole numbers, later than each cut-off
+    noise: np.ndarray  # (B,) log of the noise's standard deviation, less its mean under the prior
 
 
 def draw(curves: int) -> Iterator[Block]:
     """The first so many curves of the exam, block by block."""
-    first = np.array(CALIBRATION_CUTS)[:, None]
+    first, prior = np.array(CALIBRATION_CUTS)[:, None], Paper()
     for number in range(-(-curves // BLOCK)):
-        drawn = Paper().sample(BLOCK, torch.arange(1.0, LENGTH + 1), generator=generator(SEED, EXAM, number))
+        drawn = prior.sample(BLOCK, torch.arange(1.0, LENGTH + 1), generator=generator(SEED, EXAM, number))
+        sigma = prior.draw(BLOCK, generator=generator(SEED, EXAM, number))["sigma"]  # of the same curves
+        noise = (sigma.log().double() - prior.noise.mean).numpy()
         share = torch.rand(BLOCK, len(CALIBRATION_CUTS), ASKED, generator=generator(SEED, TIMES, number)).numpy()
         times = np.minimum(first + 1 + np.floor(share * (LENGTH - first)), LENGTH).astype(int)
         kept = min(BLOCK, curves - number * BLOCK)
         y, signal = (part.numpy().astype(np.float64)[:kept] for part in (drawn.y, drawn.signal))
-        yield Block(y, signal, times[:kept])
+        yield Block(y, signal, times[:kept], noise[:kept])
 
 
 def unseen(answers: Answers, block: Block, *, crps: bool) -> dict[str, np.ndarray]:
@@ -187,7 +190,9 @@ def examine(
     began = said = time.perf_counter()
     scores: list[dict[str, np.ndarray]] = []
     found: list[np.ndarray] = []
+    noise: list[np.ndarray] = []
     for block in draw(curves):
+        noise.append(block.noise)
         scores.append(unseen(contestant.answers, block, crps=crps))
         if len(found) * BLOCK < calibrated:
             found.append(pits(contestant.answers, block))
@@ -198,6 +203,10 @@ def examine(
     for name in scores[0]:
         whole = np.concatenate([part[name] for part in scores], axis=1)  # (len(CUTS), curves)
         told[name] = {str(cut): mean_and_error(row) for cut, row in zip(CUTS, whole)}
+        if name == "log_density":
+            told["controlled"] = {
+                str(cut): mean_and_error(controlled(row, np.concatenate(noise))) for cut, row in zip(CUTS, whole)
+            }
     if found:
         told["calibration"] = coverage(np.concatenate(found, axis=2))
     shown = " ".join(f"{cut}:{score['mean']:.3f}" for cut, score in told["log_density"].items())
@@ -219,6 +228,16 @@ def coverage(found: np.ndarray) -> list[dict[str, Any]]:
             cells += [(cut, row.mean(axis=1)) for cut, row in zip(CALIBRATION_CUTS, inside)]
             told += [{"kind": kind, "level": level, "cut": cut, **mean_and_error(cell)} for cut, cell in cells]
     return told
+
+
+def controlled(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Values (B,) less what they owe to the luck of the draw in the noise (B,), whose mean under the prior is 0.
+
+    Most of the variance of a log density between curves is that of the noise's level: as a control variate it shrinks
+    the standard error, and corrects for a sample that is noisier than the prior.
+    """
+    slope = np.cov(values, noise)[0, 1] / noise.var(ddof=1)
+    return values - slope * noise
 
 
 def mean_and_error(values: np.ndarray) -> dict[str, float]:

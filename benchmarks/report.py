@@ -44,7 +44,12 @@ class Stale(ValueError):
 def quality(results: dict[str, Any]) -> Rows:
     """Mean log density of the unseen part, ours and what is published."""
     head = ["network", "parameters", "curves seen", *(f"after {cut}" for cut in _cuts(results["networks"]))]
-    ours = [[f"`{each['name']}`", *_sizes(each), *_scores(each, "log_density")] for each in results["networks"]]
+    ours = [
+        [f"`{each['name']}`{note}", *_sizes(each), *_scores(each, scores)]
+        for each in results["networks"]
+        for scores, note in (("log_density", ""), ("controlled", ", noise level controlled"))
+        if scores in each
+    ]
     theirs = [
         [f"{each['name']} (published)", *_sizes(each), *(f"{score:.3f}" for score in each["log_density"])]
         for each in results["published"]

@@ -72,7 +72,7 @@ class Stream:
     def predict(self, t_query: Any = None, *, horizon: float | None = None, kind: str = "value") -> Belief:
         """The belief after the points so far; arguments and answer as for `PFN.predict` of one curve."""
         context = self._context()
-        if len(self._t) > 1:
+        if horizon is not None and len(self._t) > 1:
             context = replace(context, step=typical_gap(context.t))
         self._engine.check_empty(context, self._metric)
         asked = read_query(t_query, horizon, context, kind)

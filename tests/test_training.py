@@ -129,14 +129,7 @@ def test_two_processes_train_one_network(tmp_path):
     flags = (
         "--preset tiny --steps 6 --batch 4 --questions 12 --precision float32 --threads 1 --validation-curves 8".split()
     )
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        "--master-addr=127.0.0.1",
-        "--master-port=0",
-    ]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [*launch, "-m", "lcpfn.training", "--runs", str(tmp_path), *flags],
