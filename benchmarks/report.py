@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import ge
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,11 @@ def speedrun(results: dict[str, Any]) -> Rows:
     head = ["minutes of training", "on the clock", "curves seen", *(f"after {cut}" for cut in _cuts(results["runs"]))]
     rows = [[*head, "better than"]]
     for run in results["runs"]:
-        sizes = [f"{run['minutes']:g}", duration(run["clock_s"]), _count(run["curves_seen"])]
-        rows.append([*sizes, *_scores(run, "log_density"), ", ".join(run["beats"]) or "none"])
+        sizes = [duration(run["clock_s"]), _count(run["curves_seen"])]
+        for scores, note in (("log_density", ""), ("controlled", ", noise level controlled")):
+            means = [score["mean"] for score in run[scores].values()]
+            beaten = [row["name"] for row in results["rows"] if all(map(ge, means, row["log_density"]))]
+            rows.append([f"{run['minutes']:g}{note}", *sizes, *_scores(run, scores), ", ".join(beaten) or "none"])
     return rows
 
 

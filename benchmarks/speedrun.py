@@ -49,9 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = Record(SCRIPT, name="speedrun", told=told, arguments=arguments, seed=exam.SEED, settings=settings)
     results: dict[str, Any] = {"runs": [], "rows": [*PUBLISHED, TARGET], "source": SOURCE}
     for each in minutes:
-        made = run(each, preset, told, curves)
-        made["beats"] = [row["name"] for row in results["rows"] if beats(made, row)]
-        results["runs"].append(made)
+        results["runs"].append(run(each, preset, told, curves))
         record.write(results, complete=False)
     record.write(results, complete=True)
     print("\n" + report.markdown(report.TABLES["speedrun"].rows(results)))
@@ -76,11 +74,6 @@ def run(minutes: float, preset: str, told: argparse.Namespace, curves: int) -> d
     clock = time.perf_counter() - began
     contestant = exam.Contestant.read(folder / "checkpoint.safetensors", name=f"{minutes:g} minutes")
     return {"minutes": minutes, "clock_s": clock, **exam.examine(contestant, curves, say=say)}
-
-
-def beats(run: dict[str, Any], row: dict[str, Any]) -> bool:
-    """Whether a run's mean log density is at least the row's at every cut-off."""
-    return all(score["mean"] >= bar for score, bar in zip(run["log_density"].values(), row["log_density"]))
 
 
 if __name__ == "__main__":
