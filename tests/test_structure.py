@@ -35,6 +35,7 @@ TIERS = (
     ("belief",),
     ("checkpoint", "context", "coordinates", "engine", "network"),
     ("pfn", "stream"),
+    ("mcmc_chains", "mcmc_density", "mcmc_smc"),
     ("__init__",),
     ("answer", "demo", "plot"),
     ("cli", "commands", "__main__"),
@@ -186,15 +187,16 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lists = {"core": project["dependencies"], **project["optional-dependencies"]}
     names = {extra: {re.split(r"[\[>=<]", line)[0] for line in lines} for extra, lines in lists.items()}
-    declared = {name: {"scikit-learn": "sklearn"}.get(name, name) for extra in names.values() for name in extra}
+    modules = {"scikit-learn": "sklearn", "arviz-stats": "arviz_stats"}
+    declared = {name: modules.get(name, name) for extra in names.values() for name in extra}
     elsewhere = {"build", "setuptools", "mypy", "ruff", "pyarrow"}  # run as commands, the last one by pandas
     parts = {"core", "train", "plot"}
     allowed = {
         where: {declared[name] for extra in parts | more for name in names[extra]} | set(sys.stdlib_module_names)
         for where, more in [
-            *((name, {"tensorboard"} if name == "training" else set()) for name in INSTALLED),
-            ("benchmarks", {"bench"}),
-            ("tests", {"test", "tensorboard"}),
+            *((name, {"training": {"tensorboard"}, "lcpfn": {"mcmc"}}.get(name, set())) for name in INSTALLED),
+            ("benchmarks", {"bench", "mcmc"}),
+            ("tests", {"test", "mcmc", "tensorboard"}),
         ]
     }
     used, wrong = set(), []
