@@ -5,6 +5,7 @@ import random
 import sys
 
 import numpy as np
+import numpyro  # noqa: F401 (here, since its first import moves numpy's global random state)
 import pytest
 from hypothesis import settings
 
