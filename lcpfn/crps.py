@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.special import erf
 
 from lcpfn.law import Law
-from lcpfn.mixture import Mixture
+from lcpfn.mixture import WIDE, Mixture
 from lcpfn.normal import HALF_LOG_2PI
 from lcpfn.transform import forward, inverse, log_slope
 
@@ -32,7 +32,7 @@ def score(law: Law, transform: str, z: Array, low: Array | None = None, high: Ar
     """
     if low is None or high is None:
         low, high = np.full(z.shape, -np.inf), np.full(z.shape, np.inf)
-    if not isinstance(law, Mixture):
+    if not isinstance(law, Mixture) or law.width > WIDE:  # the closed form takes K^2 steps
         return by_panels(law, transform, z, low, high)
     with np.errstate(invalid="ignore", over="ignore"):
         below = np.where(np.isneginf(low), 0.0, law.cdf(low) * np.exp(log_slope(transform, low)))
@@ -111,7 +111,9 @@ def by_panels(law: Law, transform: str, z: Array, low: Array, high: Array) -> Ar
 
 def width(law: Law) -> int:
     """Numbers to work through for one score."""
-    return NODES * (6 * law.width + 1) * law.width if isinstance(law, Mixture) else NODES * (law.width + 12)
+    if isinstance(law, Mixture):
+        return NODES * (6 * min(law.width, WIDE) + 1) * law.width
+    return NODES * (law.width + 12)
 
 
 def _cdf(law: Law, points: Array, low: Array, high: Array) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from lcpfn.bars import Bars
 from lcpfn.belief import Belief
 from lcpfn.checkpoint import Checkpoint
+from lcpfn.clock import on_clock
 from lcpfn.config import KINDS, ModelConfig
 from lcpfn.context import Context
 from lcpfn.coordinates import Coordinates, Frame, bar_edges, frame, query_features
@@ -21,7 +22,6 @@ from lcpfn.mixture import Mixture
 from lcpfn.network import Cache, Network
 
 CHUNK_NUMBERS = 4_000_000  # largest temporary array of a pass, in numbers: 16 MB
-CLOCK_SLACK = 1e-9  # relative, for times that were stretched onto the clock
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,26 +156,7 @@ class Engine:
         if self.coordinates.times == "relative":
             return context, asked
         assert self.coordinates.clock is not None
-        first, last = self.coordinates.clock
-        t = context.t
-        if stretch:
-            seen, ends = t[~np.isnan(t)], [part for part in (asked, t) if part.size]
-            low = float(seen.min()) if seen.size else first
-            high = float(max(np.nanmax(part) for part in ends)) if ends else last
-            if not high > low:
-                raise ValueError(f"stretch_time needs an asked time after the first point, got {high:g} and {low:g}")
-            t, asked = (first + (part - low) * ((last - first) / (high - low)) for part in (t, asked))
-        for name, times in (("t", t), ("a query", asked)):
-            with np.errstate(invalid="ignore"):
-                bad = (times < first * (1 - CLOCK_SLACK)) | (times > last * (1 + CLOCK_SLACK))
-            if bad.any():
-                curve, place = np.argwhere(bad)[0]
-                where = f"index {place}" if context.single else f"curve {curve}, index {place}"
-                raise ValueError(
-                    f"times must lie in [{first:g}, {last:g}] for this checkpoint, got {times[curve, place]:.9g} "
-                    f"for {name} at {where}; use stretch_time=True to map the run onto its clock"
-                )
-        return replace(context, t=t), asked
+        return on_clock(context, asked, self.coordinates.clock, stretch=stretch)
 
 
 def _joined(laws: list[Mixture | Bars]) -> Mixture | Bars:

@@ -23,6 +23,8 @@ MIN_LOG_STD_UNCAPPED = -12.0
 
 # Where the panels of a quadrature begin and end, in standard deviations of each component.
 _KNOTS = np.array([-5.5, -2.5, -0.9, 0.9, 2.5, 5.5])
+WIDE = 64  # components beyond which a mixture stands for draws of a posterior
+_LEVELS = np.linspace(-6.0, 6.0, 61)  # ndtr of these are the levels of the panels' ends in a wide mixture
 _THIN = float(np.log(1e-6))  # with less mass between the bounds, differences of cdfs lose too many digits
 
 
@@ -207,6 +209,9 @@ class Mixture:
 
     def knots(self, low: Array, high: Array) -> Array:
         """(..., P) points, not sorted, between which the cdf given low < U < high is smooth; the mass lies within."""
+        if self.width > WIDE:  # the cdf of so many normals is smooth between its quantiles
+            levels = ndtr(_LEVELS)
+            return self.tail_quantile(np.log(levels), np.log(levels[::-1]), low, high)
         alpha, beta = (self._standardise(end)[..., None] for end in (low, high))
         z = normal.interval_quantile(alpha, beta, log_ndtr(_KNOTS), log_ndtr(-_KNOTS))  # (..., K, knots)
         return (self._means[..., None] + self._stds[..., None] * z).reshape(*self.shape, -1)

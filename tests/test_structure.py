@@ -33,9 +33,10 @@ ALLOWED = {  # folder -> parts of the project that it may import, besides itself
 TIERS = (
     ("bars", "config", "crps", "frozen", "law", "metric", "mixture", "normal", "table", "transform"),
     ("belief",),
-    ("checkpoint", "context", "coordinates", "engine", "network"),
+    ("checkpoint", "clock", "context", "coordinates", "engine", "network"),
     ("pfn", "stream"),
-    ("mcmc_chains", "mcmc_density", "mcmc_smc"),
+    ("mcmc_chains", "mcmc_density", "mcmc_posterior", "mcmc_smc"),
+    ("mcmc",),
     ("__init__",),
     ("answer", "demo", "plot"),
     ("cli", "commands", "__main__"),

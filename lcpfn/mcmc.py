@@ -1,0 +1,403 @@
+"""MCMC: the same question as `PFN.predict`, answered by sampling the posterior of the prior's parameters.
+
+Letters: B curves, T observed points, Q query points, S draws.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lcpfn.clock import on_clock
+from lcpfn.context import Context, read_context, read_query
+from lcpfn.metric import Metric
+from lcpfn.mixture import Mixture
+
+try:
+    import jax
+    import jax.numpy as jnp
+    from arviz_stats.base import array_stats
+
+    from lcpfn import mcmc_chains, mcmc_smc
+    from lcpfn.mcmc_density import Density, Points
+    from lcpfn.mcmc_posterior import Diagnostics, Posterior, SampledBelief
+    from lcpfn.priors.combination import Combination
+    from lcpfn.priors.paper import Paper
+except ImportError as error:
+    raise ImportError("lcpfn.mcmc needs jax, numpyro and torch: install this project with '.[mcmc]'") from error
+
+DIGITS = 12  # y is rounded to so many, so that 1 - (1 - y) gives the same chains
+
+
+class ConvergenceWarning(UserWarning):
+    """Draws that should not be trusted; `diagnostics` says why."""
+
+    def __init__(self, message: str, diagnostics: Diagnostics) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+@dataclass(frozen=True)
+class NUTS:
+    """The no-U-turn sampler; its chains start from particles of a small SMC run."""
+
+    chains: int = 4
+    warmup: int = 300
+    draws: int = 500  # of each chain
+    target_accept: float = 0.8
+    depth: int = 8  # of its trees, at most
+
+
+@dataclass(frozen=True)
+class AIES:
+    """The affine-invariant ensemble with the LC-PFN paper's M3 settings; M1 has 2000 samples."""
+
+    walkers: int = 100
+    burn_in: int = 500
+    samples: int = 4000  # of each walker, after burn-in
+    kept: int = 4000  # draws kept in all, evenly spaced
+
+
+@dataclass(frozen=True)
+class SMC:
+    """Tempered sequential Monte Carlo, several independent runs combined by their evidence."""
+
+    particles: int = 2048
+    runs: int = 4
+    moves: int = 10  # of each particle at each temperature
+    threshold: float = 0.6  # share of the particles that the effective sample size may fall to
+
+
+Sampler = NUTS | AIES | SMC
+
+
+class MCMC:
+    """An engine that samples: `predict` as of `PFN`, and the same answers with diagnostics.
+
+    Args:
+        prior: a weighted sum of families, as `lcpfn.priors.Paper()` or `Domhan()`.
+        sampler: "nuts", "aies", "smc", or one of these with settings of its own.
+        seed: of all randomness; the same curve gets the same draws whatever stands beside it.
+
+    Raises:
+        ValueError: if there is no such sampler, or the prior's density has no gradient and the sampler needs one.
+        TypeError: if the prior is not a sum of families.
+    """
+
+    def __init__(self, prior: Combination | None = None, *, sampler: Sampler | str = "nuts", seed: int = 0) -> None:
+        prior = Paper() if prior is None else prior
+        if not isinstance(prior, Combination):
+            raise TypeError(f"prior must be a weighted sum of families, as lcpfn.priors.Paper(), got {prior!r}")
+        if isinstance(sampler, str):
+            names: dict[str, Sampler] = {"nuts": NUTS(), "aies": AIES(), "smc": SMC()}
+            if sampler not in names:
+                raise ValueError(f"sampler must be one of {', '.join(names)}, or its settings, got {sampler!r}")
+            sampler = names[sampler]
+        self.prior, self.sampler, self.seed = prior, sampler, seed
+        self.density = Density(prior)
+        if isinstance(sampler, NUTS) and not self.density.smooth:
+            raise ValueError(
+                f"nuts needs a gradient, but each curve of {prior.name!r} picks {prior.terms} of "
+                f'{len(prior.families)} families; use sampler="smc"'
+            )
+        if isinstance(sampler, AIES) and sampler.walkers < 2 * sum(self.density.size):
+            raise ValueError(f"aies needs {2 * sum(self.density.size)} walkers or more, got {sampler.walkers}")
+        self.metric = Metric("max", bounds=prior.bounds)
+
+    def __repr__(self) -> str:
+        return f"MCMC(prior={self.prior.name!r}, sampler={self.sampler})"
+
+    def predict(
+        self,
+        y: Any,
+        t_query: Any = None,
+        *,
+        horizon: float | None = None,
+        t: Any = None,
+        kind: str = "value",
+        metric: Metric | None = None,
+        stretch_time: bool = False,
+    ) -> SampledBelief:
+        """The belief about later times, given the points seen so far; arguments as of `PFN.predict`.
+
+        "value" is exact given the draws; "signal" and "best" are smoothed, see `Posterior.components`. For "best" a
+        run is taken to be measured at steps of 1, or at the typical gap of t.
+
+        Returns:
+            Belief of batch (Q,) for one curve, (B, Q) for several, with `diagnostics` of the same shape.
+
+        Raises:
+            ValueError: as for `PFN.predict`, or if the curve is outside of the prior's support.
+            TypeError: as for `PFN.predict`.
+
+        Warns:
+            ConvergenceWarning: where the diagnostics are bad.
+        """
+        metric = self._check_metric(metric)
+        context = read_context(y, t=t, metric=metric)
+        asked = read_query(t_query, horizon, context, kind)
+        clocked_context, clocked = on_clock(
+            context, asked, (1.0, float(self.prior.horizon)), stretch=stretch_time, name="prior"
+        )
+        low, high = metric.upward_bounds
+        parts = []
+        for i, count in enumerate(context.count):
+            x = np.round((metric.sign * context.y[i, :count] - low) / (high - low), DIGITS)
+            posterior = self.sample(x, clocked_context.t[i, :count])
+            steps = _steps(context, asked, clocked, i)
+            seed = np.random.default_rng([self.seed, _digest(x, clocked_context.t[i, :count])])
+            means, stds = posterior.components(clocked[i], kind, steps, seed)
+            told = self._diagnose(posterior, clocked[i], seed)
+            weights = np.broadcast_to(posterior.log_weights, means.shape)
+            parts.append((weights, means, stds, told))
+        laws, told = _stacked([part[:3] for part in parts]), [part[3] for part in parts]
+        shape = asked.shape
+        diagnostics = Diagnostics(**{name: np.stack([each[name] for each in told]) for name in told[0]})
+        _warn(diagnostics)
+        belief = SampledBelief(
+            Mixture(*laws),
+            np.full(shape, low),
+            np.full(shape, high - low),
+            metric=metric,
+            kind=kind,
+            t=np.array(asked),
+            diagnostics=diagnostics,
+        )
+        return belief[0] if context.single else belief
+
+    def sample(self, y: Any, t: Any = None) -> Posterior:
+        """Draws of the posterior of one curve in the prior's own unit and time.
+
+        Args:
+            y: (T,) measured values, upward, as the prior's signal lies in its bounds.
+            t: (T,) times from 1; 1..T if not given.
+
+        Raises:
+            ValueError: if no particle of the prior has a positive likelihood.
+        """
+        y = np.asarray(y, dtype=np.float64)
+        t = np.arange(1.0, len(y) + 1) if t is None else np.asarray(t, dtype=np.float64)
+        with jax.enable_x64(True):  # noqa: FBT003
+            key = jax.random.fold_in(jax.random.key(self.seed), _digest(y, t))
+            points = _points(y, t, self.prior.horizon)
+            if isinstance(self.sampler, SMC):
+                return self._particles(key, points, self.sampler)
+            return self._chains(key, points, self.sampler)
+
+    def _particles(self, key: Any, points: Points, settings: SMC) -> Posterior:
+        clouds, evidences = [], []
+        for run in range(settings.runs):
+            cloud, evidence = self._cloud(jax.random.fold_in(key, run), points, settings)
+            clouds.append(cloud)
+            evidences.append(evidence)
+        theta, beta = (np.concatenate([np.asarray(cloud[i]) for cloud in clouds]) for i in (0, 1))
+        logs = np.repeat(evidences, settings.particles)
+        total = np.logaddexp.reduce(evidences) - np.log(settings.runs)
+        return Posterior(
+            self.prior,
+            self._natural(theta, beta),
+            logs - np.logaddexp.reduce(logs),
+            np.repeat(np.arange(settings.runs), settings.particles),
+            {},
+            1.0,
+            float("nan"),
+            float("nan"),
+            float(total),
+        )
+
+    def _cloud(self, key: Any, points: Points, settings: SMC) -> tuple[mcmc_smc.Cloud, float]:
+        start, go = jax.random.split(key)
+        cloud = mcmc_smc.start(self.density, start, settings.particles)
+        cloud, evidence, _ = mcmc_smc.advance(
+            self.density,
+            go,
+            cloud,
+            points,
+            jnp.zeros(len(points.t)),
+            moves=settings.moves,
+            threshold=settings.threshold,
+        )
+        if not np.isfinite(evidence):
+            raise ValueError(
+                "no curve of the prior has a positive likelihood here: y is outside of the prior's support; "
+                "check bounds and direction of the metric, or the curve's outliers"
+            )
+        return cloud, float(evidence)
+
+    def _chains(self, key: Any, points: Points, settings: NUTS | AIES) -> Posterior:
+        begin, go = jax.random.split(key)
+        wanted = settings.chains if isinstance(settings, NUTS) else settings.walkers
+        first, _ = self._cloud(begin, points, SMC(particles=max(512, 2 * wanted), runs=1, moves=5, threshold=0.5))
+        first = mcmc_smc.Cloud(first.theta[:wanted], first.beta[:wanted])
+        if isinstance(settings, NUTS):
+            run = mcmc_chains.no_u_turn(
+                self.density,
+                go,
+                first,
+                points,
+                warmup=settings.warmup,
+                draws=settings.draws,
+                target_accept=settings.target_accept,
+                depth=settings.depth,
+            )
+        else:
+            thinning = max(1, settings.samples * settings.walkers // settings.kept)
+            run = mcmc_chains.ensemble(
+                self.density, go, first, points, burn_in=settings.burn_in, draws=settings.samples, thinning=thinning
+            )
+        run = jax.tree.map(np.asarray, run)
+        shape = run.log_ratio.shape
+        inside = np.isfinite(run.log_ratio).reshape(-1)
+        if not inside.any():
+            raise ValueError('no draw lies within the prior\'s support: y is at its edge; use sampler="smc"')
+        theta, beta = (part.reshape(-1, part.shape[-1]) for part in (run.theta, run.beta))
+        whole = self._natural(theta, beta)
+        chains = {name: value.reshape(shape) for name, value in whole.items()}
+        nuts = isinstance(settings, NUTS)
+        return Posterior(
+            self.prior,
+            {name: value[inside] for name, value in whole.items()},
+            np.full(int(inside.sum()), -np.log(inside.sum())),
+            np.repeat(np.arange(shape[0]), shape[1])[inside],
+            chains,
+            float(inside.mean()),
+            float(run.diverging.mean()) if nuts else float("nan"),
+            float(np.min(_bfmi(run.energy))) if nuts else float("nan"),
+            float("nan"),
+        )
+
+    def _natural(self, theta: Any, beta: Any) -> dict[str, np.ndarray]:
+        values = self.density.parameters(jnp.asarray(theta), jnp.asarray(beta))
+        return {name: np.asarray(value) for name, value in values.items()}
+
+    def _diagnose(self, posterior: Posterior, t: np.ndarray, generator: np.random.Generator) -> dict[str, np.ndarray]:
+        size = len(t)
+        r_hat, bulk, tail = np.full((3, size), np.nan)
+        if posterior.chains:
+            sigma = posterior.chains["sigma"]
+            whole = {name: value.reshape(-1) for name, value in posterior.chains.items()}
+            signal = np.asarray(self.prior.signal(whole, t)).reshape(*sigma.shape, size)
+            noise = _judged(np.log(sigma))
+            rows = np.array(
+                [
+                    np.maximum(_judged(signal[..., q])[:1], noise[:1]).tolist()
+                    + np.minimum(_judged(signal[..., q])[1:], noise[1:]).tolist()
+                    for q in range(size)
+                ]
+            )
+            r_hat, bulk, tail = rows.T
+            bulk, tail = bulk * posterior.inside, tail * posterior.inside
+        told = {
+            "r_hat": r_hat,
+            "ess_bulk": bulk,
+            "ess_tail": tail,
+            "divergences": posterior.divergences,
+            "bfmi": posterior.bfmi,
+            "inside": posterior.inside,
+            "draws": float(len(posterior.log_weights)),
+            "chains": float(posterior.run.max() + 1),
+            "spread": posterior.spread(t, generator),
+            "log_evidence": posterior.log_evidence,
+        }
+        return {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (size,)) for name, value in told.items()}
+
+    def _check_metric(self, metric: Metric | None) -> Metric:
+        if metric is None:
+            return self.metric
+        if not isinstance(metric, Metric):
+            raise TypeError(f'metric must be a lcpfn.Metric, got {metric!r}; write Metric("min", bounds=(0, 1))')
+        if None in metric.bounds:
+            raise ValueError(
+                f"this prior needs both bounds of a metric, got bounds={metric.bounds}; give them, as in "
+                'Metric("min", bounds=(0, 1))'
+            )
+        return metric
+
+
+def _steps(context: Context, asked: np.ndarray, clocked: np.ndarray, i: int) -> np.ndarray:
+    """Times on the clock at which curve i will be measured, up to the last asked one."""
+    if not asked.shape[1]:
+        return np.empty(0)
+    last = context.last[i] if context.count[i] else 0.0
+    steps = np.arange(last + context.step, asked[i].max() + 1e-9, context.step)
+    if len(np.unique(asked[i])) > 1:  # the map onto the clock is linear
+        a, b = np.argmin(asked[i]), np.argmax(asked[i])
+        slope = (clocked[i, b] - clocked[i, a]) / (asked[i, b] - asked[i, a])
+        return clocked[i, a] + (steps - asked[i, a]) * slope
+    return steps - asked[i, 0] + clocked[i, 0] if np.allclose(asked[i], clocked[i]) else clocked[i]
+
+
+def _points(y: np.ndarray, t: np.ndarray, horizon: int) -> Points:
+    """The curve as arrays of one of a few lengths, so that few shapes are compiled."""
+    grid = np.arange(1.0, horizon + 1)
+    if len(t) and not ((t == np.round(t)) & (t >= 1) & (t <= horizon)).all():
+        extra = 2 ** max(5, int(np.ceil(np.log2(len(t)))))
+    else:
+        extra = 0
+    times = np.concatenate([grid, np.ones(extra)])
+    values, weight = np.zeros(horizon + extra), np.zeros(horizon + extra)
+    at = horizon + np.arange(len(t)) if extra else t.astype(int) - 1
+    times[at], values[at], weight[at] = t, y, 1.0
+    return Points(*map(jnp.asarray, (times, values, weight, np.arange(horizon + extra) < horizon)))
+
+
+def _digest(y: np.ndarray, t: np.ndarray) -> int:
+    """A number that stands for the curve, the same whatever rounding did in its last digits."""
+    return zlib.crc32(np.round(np.stack([y, t]), 6).astype(np.float32).tobytes())
+
+
+def _stacked(parts: list[tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+    """Weights, means and standard deviations of B curves, (B, Q, S); fewer draws are filled up with weight 0."""
+    most = max(means.shape[1] for _, means, _ in parts)
+    out = []
+    for place, fill in enumerate((-np.inf, None, None)):
+        rows = []
+        for part in parts:
+            values = part[place]
+            missing = most - values.shape[1]
+            if missing:
+                rest = values[:, :1] if fill is None else np.full((len(values), 1), fill)
+                values = np.concatenate([values, np.repeat(rest, missing, axis=1)], axis=1)
+            rows.append(values)
+        out.append(np.stack(rows))
+    return out
+
+
+def _judged(values: np.ndarray) -> np.ndarray:
+    """Split R-hat, bulk and tail effective sample size of (C, N) draws; walkers of an ensemble are joined into four."""
+    if len(values) > 8:
+        values = values[: len(values) // 4 * 4].reshape(4, -1)
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    return np.array(
+        [
+            array_stats.rhat(values, **axes),
+            array_stats.ess(values, method="bulk", **axes),
+            array_stats.ess(values, method="tail", prob=(0.05, 0.95), **axes),
+        ],
+        dtype=np.float64,
+    )
+
+
+def _bfmi(energy: np.ndarray) -> np.ndarray:
+    """Energy Bayesian fraction of missing information of each chain; source: Betancourt 2016."""
+    return np.square(np.diff(energy, axis=1)).mean(axis=1) / np.maximum(energy.var(axis=1), 1e-300)
+
+
+def _warn(diagnostics: Diagnostics) -> None:
+    bad = ~diagnostics.converged
+    if not bad.any():
+        return
+    spread = diagnostics.spread[bad]
+    if np.isnan(spread).all():
+        why = (
+            f"R-hat up to {np.nanmax(diagnostics.r_hat[bad]):.3f} (1.01 is allowed), effective sample size down to "
+            f"{np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[bad]):.0f} (100 a chain is wanted)"
+        )
+    else:
+        why = f"independent runs differ by {np.nanmax(spread):.3f} nats (0.02 make a reference)"
+    message = f"{bad.sum()} of {bad.size} answers should not be trusted: {why}; take more draws or particles"
+    warnings.warn(ConvergenceWarning(message, diagnostics), stacklevel=3)

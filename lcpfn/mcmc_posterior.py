@@ -1,0 +1,181 @@
+"""The posterior of one curve as draws of the prior's parameters, and what it says about later values.
+
+Letters: S draws, Q queries, C chains, R independent runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcpfn.belief import Belief
+from lcpfn.frozen import frozen, take
+from lcpfn.priors.combination import Combination
+
+MAX_R_HAT, MIN_ESS_A_CHAIN = 1.01, 100.0  # Vehtari et al. 2021
+MAX_SPREAD = 0.02  # nats: a posterior less sure of itself is no reference
+_JUDGED = 64  # joint draws of later values by which runs are compared
+_JUDGED_TIMES = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """How far the draws behind a belief can be trusted; every field has the shape of the belief, (Q,) or (B, Q).
+
+    NaN where a number does not apply: R-hat, sizes, divergences and E-BFMI are those of chains, spread and evidence
+    those of "smc".
+
+    Attributes:
+        r_hat: worst rank-normalised split R-hat of the signal at the query, log sigma and the log density.
+        ess_bulk: the smallest bulk effective sample size of these, less the share of draws outside of the support.
+        ess_tail: the same for the tails.
+        divergences: share of divergent transitions.
+        bfmi: smallest energy Bayesian fraction of missing information of a chain.
+        inside: share of draws within the prior's support; the others are not used.
+        draws: draws used.
+        chains: chains, walkers or independent runs.
+        spread: standard error, in nats, of the mean log density of a curve's later values, from independent runs.
+        log_evidence: log marginal likelihood of the points.
+    """
+
+    r_hat: NDArray[Any]
+    ess_bulk: NDArray[Any]
+    ess_tail: NDArray[Any]
+    divergences: NDArray[Any]
+    bfmi: NDArray[Any]
+    inside: NDArray[Any]
+    draws: NDArray[Any]
+    chains: NDArray[Any]
+    spread: NDArray[Any]
+    log_evidence: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, frozen(getattr(self, field.name), field.name))
+
+    def __getitem__(self, index: Any) -> Self:
+        return replace(self, **{field.name: take(getattr(self, field.name), index) for field in fields(self)})
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether R-hat is at most 1.01 and both effective sizes at least 100 a chain; for "smc", `is_reference`."""
+        # Walkers of an ensemble are one sampler: they are split into as many chains as R-hat was computed from.
+        least = MIN_ESS_A_CHAIN * np.minimum(self.chains, 4)
+        chains = (self.r_hat <= MAX_R_HAT) & (self.ess_bulk >= least) & (self.ess_tail >= least)
+        return np.where(np.isnan(self.spread), chains, self.is_reference)
+
+    @property
+    def is_reference(self) -> NDArray[np.bool_]:
+        """Whether independent runs agree within 0.02 nats: only then may the answer be called a reference."""
+        return self.spread <= MAX_SPREAD
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SampledBelief(Belief):
+    """A belief that is a mixture of normals over posterior draws, with the sampler's diagnostics."""
+
+    diagnostics: Diagnostics
+
+    def __getitem__(self, index: Any) -> Self:
+        location, scale, t = (take(part, index) for part in (self.location, self.scale, self.t))
+        told = self.diagnostics[index]
+        return replace(self, law=self.law[index], location=location, scale=scale, t=t, diagnostics=told)
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Draws of the parameters of one curve.
+
+    Attributes:
+        prior: whose parameters.
+        parameters: (S,) each, with "sigma".
+        log_weights: (S,) that sum to one.
+        run: (S,) which chain or run a draw belongs to, from 0.
+        chains: (C, N) of the draws in time order before those outside of the support were left out, by name of a
+            quantity; empty for "smc".
+        inside: share of draws within the support.
+        divergences: share of divergent transitions, NaN if there are no such.
+        bfmi: smallest of a chain.
+        log_evidence: NaN for chains.
+    """
+
+    prior: Combination
+    parameters: Mapping[str, NDArray[Any]]
+    log_weights: NDArray[Any]
+    run: NDArray[Any]
+    chains: Mapping[str, NDArray[Any]]
+    inside: float
+    divergences: float
+    bfmi: float
+    log_evidence: float
+
+    def signal(self, t: NDArray[Any]) -> NDArray[Any]:
+        """(S, Q) noiseless values at times (Q,)."""
+        return np.asarray(self.prior.signal(self.parameters, np.asarray(t, dtype=np.float64)))
+
+    def components(
+        self, t: NDArray[Any], kind: str, steps: NDArray[Any], generator: np.random.Generator
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Means and standard deviations, (Q, S) each, of the normals whose mixture is the belief at times (Q,).
+
+        "value" is exact: the draw's signal and noise. "signal" is the draws themselves, and "best" the best of one
+        path of noise for each draw; both are smoothed by a normal kernel (Silverman's width), since draws alone have
+        no density.
+
+        Args:
+            t: asked times.
+            kind: of the query.
+            steps: (M,) times at which the run will be measured, for "best".
+            generator: of the noise of "best".
+        """
+        sigma = self.parameters["sigma"]
+        if kind == "value":
+            signal = self.signal(t).T
+            return signal, np.broadcast_to(sigma, signal.shape)
+        if kind == "signal":
+            draws = self.signal(t)
+        else:
+            times = np.union1d(steps, t)
+            noisy = self.signal(times) + sigma[:, None] * generator.normal(size=(len(sigma), len(times)))
+            draws = np.maximum.accumulate(noisy, axis=1)[:, np.searchsorted(times, t)]
+        weights = np.exp(self.log_weights)
+        mean = weights @ draws
+        spread = np.sqrt(weights @ (draws - mean) ** 2)
+        order = np.argsort(draws, axis=0)
+        ladder = np.cumsum(weights[order], axis=0)
+        at = [
+            np.take_along_axis(draws, np.take_along_axis(order, (ladder < q).sum(0)[None], 0), 0)[0]
+            for q in (0.25, 0.75)
+        ]
+        width = 0.9 * np.fmin(spread, np.maximum(at[1] - at[0], 1e-3 * spread) / 1.34)
+        width = np.maximum(width * (1 / (weights**2).sum()) ** -0.2, 1e-9)
+        return draws.T, np.broadcast_to(width[:, None], draws.T.shape)
+
+    def spread(self, t: NDArray[Any], generator: np.random.Generator) -> float:
+        """Standard error over R runs of the mean log density of a curve's values at times (Q,), in nats.
+
+        The curves are drawn from the posterior itself; NaN for chains and for a single run.
+        """
+        runs = int(self.run.max()) + 1
+        if self.chains or runs < 2 or not len(t):
+            return float("nan")
+        t = np.unique(t)[:: max(1, -(-len(np.unique(t)) // _JUDGED_TIMES))]
+        signal, sigma = self.signal(t), self.parameters["sigma"][:, None]
+        pick = generator.choice(len(sigma), size=_JUDGED, p=np.exp(self.log_weights))
+        y = signal[pick] + sigma[pick] * generator.normal(size=(_JUDGED, len(t)))
+        shares = np.array([np.exp(self.log_weights[self.run == r]).sum() for r in range(runs)])
+        scores = np.empty((runs, _JUDGED))
+        for r in range(runs):
+            f, s = signal[self.run == r], sigma[self.run == r]
+            for i, row in enumerate(y):
+                logs = -0.5 * ((row - f) / s) ** 2 - np.log(s)
+                top = logs.max(axis=0)
+                scores[r, i] = (np.log(np.exp(logs - top).mean(axis=0)) + top).mean()
+        centre = shares @ scores
+        # Of a weighted mean of runs; with equal shares, their standard deviation over the square root of R.
+        error = np.sqrt((shares**2) @ (scores - centre) ** 2 * runs / (runs - 1))
+        return float(np.sqrt((error**2).mean()))
