@@ -5,7 +5,6 @@ Letters: B curves, T observed points, Q query points, S draws.
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -20,25 +19,19 @@ from lcpfn.mixture import Mixture
 try:
     import jax
     import jax.numpy as jnp
-    from arviz_stats.base import array_stats
 
     from lcpfn import mcmc_chains, mcmc_smc
     from lcpfn.mcmc_density import Density, Points
-    from lcpfn.mcmc_posterior import Diagnostics, Posterior, SampledBelief
+    from lcpfn.mcmc_diagnostics import ConvergenceWarning, Diagnostics, bfmi, judged, warn
+    from lcpfn.mcmc_posterior import Posterior, SampledBelief
     from lcpfn.priors.combination import Combination
     from lcpfn.priors.paper import Paper
 except ImportError as error:
     raise ImportError("lcpfn.mcmc needs jax, numpyro and torch: install this project with '.[mcmc]'") from error
 
+__all__ = ["AIES", "MCMC", "NUTS", "SMC", "ConvergenceWarning", "Diagnostics", "Posterior", "SampledBelief"]
+
 DIGITS = 12  # y is rounded to so many, so that 1 - (1 - y) gives the same chains
-
-
-class ConvergenceWarning(UserWarning):
-    """Draws that should not be trusted; `diagnostics` says why."""
-
-    def __init__(self, message: str, diagnostics: Diagnostics) -> None:
-        super().__init__(message)
-        self.diagnostics = diagnostics
 
 
 @dataclass(frozen=True)
@@ -157,7 +150,7 @@ class MCMC:
         laws, told = _stacked([part[:3] for part in parts]), [part[3] for part in parts]
         shape = asked.shape
         diagnostics = Diagnostics(**{name: np.stack([each[name] for each in told]) for name in told[0]})
-        _warn(diagnostics)
+        warn(diagnostics)
         belief = SampledBelief(
             Mixture(*laws),
             np.full(shape, low),
@@ -266,7 +259,7 @@ class MCMC:
             chains,
             float(inside.mean()),
             float(run.diverging.mean()) if nuts else float("nan"),
-            float(np.min(_bfmi(run.energy))) if nuts else float("nan"),
+            float(np.min(bfmi(run.energy))) if nuts else float("nan"),
             float("nan"),
         )
 
@@ -281,11 +274,11 @@ class MCMC:
             sigma = posterior.chains["sigma"]
             whole = {name: value.reshape(-1) for name, value in posterior.chains.items()}
             signal = np.asarray(self.prior.signal(whole, t)).reshape(*sigma.shape, size)
-            noise = _judged(np.log(sigma))
+            noise = judged(np.log(sigma))
             rows = np.array(
                 [
-                    np.maximum(_judged(signal[..., q])[:1], noise[:1]).tolist()
-                    + np.minimum(_judged(signal[..., q])[1:], noise[1:]).tolist()
+                    np.maximum(judged(signal[..., q])[:1], noise[:1]).tolist()
+                    + np.minimum(judged(signal[..., q])[1:], noise[1:]).tolist()
                     for q in range(size)
                 ]
             )
@@ -365,39 +358,3 @@ def _stacked(parts: list[tuple[np.ndarray, ...]]) -> list[np.ndarray]:
             rows.append(values)
         out.append(np.stack(rows))
     return out
-
-
-def _judged(values: np.ndarray) -> np.ndarray:
-    """Split R-hat, bulk and tail effective sample size of (C, N) draws; walkers of an ensemble are joined into four."""
-    if len(values) > 8:
-        values = values[: len(values) // 4 * 4].reshape(4, -1)
-    axes = {"chain_axis": 0, "draw_axis": 1}
-    return np.array(
-        [
-            array_stats.rhat(values, **axes),
-            array_stats.ess(values, method="bulk", **axes),
-            array_stats.ess(values, method="tail", prob=(0.05, 0.95), **axes),
-        ],
-        dtype=np.float64,
-    )
-
-
-def _bfmi(energy: np.ndarray) -> np.ndarray:
-    """Energy Bayesian fraction of missing information of each chain; source: Betancourt 2016."""
-    return np.square(np.diff(energy, axis=1)).mean(axis=1) / np.maximum(energy.var(axis=1), 1e-300)
-
-
-def _warn(diagnostics: Diagnostics) -> None:
-    bad = ~diagnostics.converged
-    if not bad.any():
-        return
-    spread = diagnostics.spread[bad]
-    if np.isnan(spread).all():
-        why = (
-            f"R-hat up to {np.nanmax(diagnostics.r_hat[bad]):.3f} (1.01 is allowed), effective sample size down to "
-            f"{np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[bad]):.0f} (100 a chain is wanted)"
-        )
-    else:
-        why = f"independent runs differ by {np.nanmax(spread):.3f} nats (0.02 make a reference)"
-    message = f"{bad.sum()} of {bad.size} answers should not be trusted: {why}; take more draws or particles"
-    warnings.warn(ConvergenceWarning(message, diagnostics), stacklevel=3)

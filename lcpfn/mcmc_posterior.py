@@ -6,72 +6,19 @@ Letters: S draws, Q queries, C chains, R independent runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcpfn.belief import Belief
-from lcpfn.frozen import frozen, take
+from lcpfn.frozen import take
+from lcpfn.mcmc_diagnostics import Diagnostics
 from lcpfn.priors.combination import Combination
 
-MAX_R_HAT, MIN_ESS_A_CHAIN = 1.01, 100.0  # Vehtari et al. 2021
-MAX_SPREAD = 0.02  # nats: a posterior less sure of itself is no reference
 _JUDGED = 64  # joint draws of later values by which runs are compared
 _JUDGED_TIMES = 24
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnostics:
-    """How far the draws behind a belief can be trusted; every field has the shape of the belief, (Q,) or (B, Q).
-
-    NaN where a number does not apply: R-hat, sizes, divergences and E-BFMI are those of chains, spread and evidence
-    those of "smc".
-
-    Attributes:
-        r_hat: worst rank-normalised split R-hat of the signal at the query, log sigma and the log density.
-        ess_bulk: the smallest bulk effective sample size of these, less the share of draws outside of the support.
-        ess_tail: the same for the tails.
-        divergences: share of divergent transitions.
-        bfmi: smallest energy Bayesian fraction of missing information of a chain.
-        inside: share of draws within the prior's support; the others are not used.
-        draws: draws used.
-        chains: chains, walkers or independent runs.
-        spread: standard error, in nats, of the mean log density of a curve's later values, from independent runs.
-        log_evidence: log marginal likelihood of the points.
-    """
-
-    r_hat: NDArray[Any]
-    ess_bulk: NDArray[Any]
-    ess_tail: NDArray[Any]
-    divergences: NDArray[Any]
-    bfmi: NDArray[Any]
-    inside: NDArray[Any]
-    draws: NDArray[Any]
-    chains: NDArray[Any]
-    spread: NDArray[Any]
-    log_evidence: NDArray[Any]
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            object.__setattr__(self, field.name, frozen(getattr(self, field.name), field.name))
-
-    def __getitem__(self, index: Any) -> Self:
-        return replace(self, **{field.name: take(getattr(self, field.name), index) for field in fields(self)})
-
-    @property
-    def converged(self) -> NDArray[np.bool_]:
-        """Whether R-hat is at most 1.01 and both effective sizes at least 100 a chain; for "smc", `is_reference`."""
-        # Walkers of an ensemble are one sampler: they are split into as many chains as R-hat was computed from.
-        least = MIN_ESS_A_CHAIN * np.minimum(self.chains, 4)
-        chains = (self.r_hat <= MAX_R_HAT) & (self.ess_bulk >= least) & (self.ess_tail >= least)
-        return np.where(np.isnan(self.spread), chains, self.is_reference)
-
-    @property
-    def is_reference(self) -> NDArray[np.bool_]:
-        """Whether independent runs agree within 0.02 nats: only then may the answer be called a reference."""
-        return self.spread <= MAX_SPREAD
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -35,7 +35,7 @@ TIERS = (
     ("belief",),
     ("checkpoint", "clock", "context", "coordinates", "engine", "network"),
     ("pfn", "stream"),
-    ("mcmc_chains", "mcmc_density", "mcmc_posterior", "mcmc_smc"),
+    ("mcmc_chains", "mcmc_density", "mcmc_diagnostics", "mcmc_posterior", "mcmc_smc"),
     ("mcmc",),
     ("__init__",),
     ("answer", "demo", "plot"),
