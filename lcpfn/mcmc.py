@@ -137,17 +137,16 @@ class MCMC:
             context, asked, (1.0, float(self.prior.horizon)), stretch=stretch_time, name="prior"
         )
         low, high = metric.upward_bounds
-        parts = []
+        parts, told = [], []
         for i, count in enumerate(context.count):
             x = np.round((metric.sign * context.y[i, :count] - low) / (high - low), DIGITS)
             posterior = self.sample(x, clocked_context.t[i, :count])
             steps = _steps(context, asked, clocked, i)
             seed = np.random.default_rng([self.seed, _digest(x, clocked_context.t[i, :count])])
             means, stds = posterior.components(clocked[i], kind, steps, seed)
-            told = self._diagnose(posterior, clocked[i], seed)
-            weights = np.broadcast_to(posterior.log_weights, means.shape)
-            parts.append((weights, means, stds, told))
-        laws, told = _stacked([part[:3] for part in parts]), [part[3] for part in parts]
+            parts.append((np.broadcast_to(posterior.log_weights, means.shape), means, stds))
+            told.append(self._diagnose(posterior, clocked[i], seed))
+        laws = _stacked(parts)
         shape = asked.shape
         diagnostics = Diagnostics(**{name: np.stack([each[name] for each in told]) for name in told[0]})
         warn(diagnostics)

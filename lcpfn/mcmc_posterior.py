@@ -86,8 +86,10 @@ class Posterior:
         if kind == "signal":
             draws = self.signal(t)
         else:
-            times = np.union1d(steps, t)
-            noisy = self.signal(times) + sigma[:, None] * generator.normal(size=(len(sigma), len(times)))
+            times = np.concatenate([steps, np.setdiff1d(t, steps)])
+            noise = generator.normal(size=(len(times), len(sigma))).T  # the same at a step, whatever else is asked
+            order = np.argsort(times)
+            times, noisy = times[order], (self.signal(times) + sigma[:, None] * noise)[:, order]
             draws = np.maximum.accumulate(noisy, axis=1)[:, np.searchsorted(times, t)]
         weights = np.exp(self.log_weights)
         mean = weights @ draws
