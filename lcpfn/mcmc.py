@@ -6,6 +6,7 @@ Letters: B curves, T observed points, Q query points, S draws.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -342,7 +343,7 @@ def _digest(y: np.ndarray, t: np.ndarray) -> int:
     return zlib.crc32(np.round(np.stack([y, t]), 6).astype(np.float32).tobytes())
 
 
-def _stacked(parts: list[tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+def _stacked(parts: Sequence[tuple[np.ndarray, ...]]) -> list[np.ndarray]:
     """Weights, means and standard deviations of B curves, (B, Q, S); fewer draws are filled up with weight 0."""
     most = max(means.shape[1] for _, means, _ in parts)
     out = []
