@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from lcpfn import calibration
 from lcpfn.belief import Belief
 from lcpfn.checkpoint import Checkpoint, digest
 from lcpfn.config import KINDS, ModelConfig
@@ -220,14 +221,11 @@ def coverage(found: np.ndarray) -> list[dict[str, Any]]:
     Args:
         found: of `pits`, all curves.
     """
-    told: list[dict[str, Any]] = []
-    for k, kind in enumerate(KINDS):
-        for level in LEVELS:
-            inside = np.abs(found[k] - 0.5) <= level / 2  # (cut-offs, B, ASKED)
-            cells: list[tuple[int | None, np.ndarray]] = [(None, inside.mean(axis=(0, 2)))]
-            cells += [(cut, row.mean(axis=1)) for cut, row in zip(CALIBRATION_CUTS, inside)]
-            told += [{"kind": kind, "level": level, "cut": cut, **mean_and_error(cell)} for cut, cell in cells]
-    return told
+    return [
+        {"kind": kind, "level": cell.level, "cut": cell.cut, "mean": cell.mean, "se": cell.se}
+        for k, kind in enumerate(KINDS)
+        for cell in calibration.coverage(found[k], levels=LEVELS, cuts=CALIBRATION_CUTS)
+    ]
 
 
 def controlled(values: np.ndarray, noise: np.ndarray) -> np.ndarray:

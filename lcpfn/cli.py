@@ -53,6 +53,10 @@ def _run(arguments: list[str]) -> int:
 
         return commands.train(arguments[1:])
     options = _parser().parse_args(arguments)
+    if options.command == "calibrate":
+        from lcpfn import calibrate
+
+        return calibrate.calibrate(options)
     from lcpfn import commands
 
     run = {"predict": commands.predict, "demo": commands.demo, "info": commands.info}[options.command]
@@ -89,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     info.add_argument("checkpoint", nargs="?", default="default", metavar="CHECKPOINT", help=CHECKPOINT)
     info.add_argument("--json", action="store_true", help="print JSON")
+    _add_calibrate(commands)
     commands.add_parser("train", help="train a network on a prior (needs torch); lcpfn train --help lists its flags")
     return parser
 
@@ -135,6 +140,31 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     answer.add_argument("--plot", metavar="FILE", help="draw curve and fan; the ending says the format (png, svg, pdf)")
 
 
+def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="how well a checkpoint is calibrated on fresh curves of a prior (needs torch)",
+        description="Asks a checkpoint about curves of a prior, and says whether its answers mean what they say.",
+        allow_abbrev=False,
+    )
+    _add_checkpoint(calibrate)
+    calibrate.add_argument("--prior", default="paper", metavar="NAME", help="of the curves (default: paper)")
+    calibrate.add_argument("--curves", type=_count, default=300, metavar="N", help="how many (default: 300)")
+    cuts = (10, 20, 40, 80)  # lcpfn.calibration_report.CUTS; a test keeps them equal, as for the demo's curves
+    calibrate.add_argument(
+        "--cuts", type=_counts, default=cuts, metavar="N,N,...", help="points seen (default: 10,20,40,80)"
+    )
+    calibrate.add_argument(
+        "--kind", choices=("value", "signal", "best", "all"), default="value", help="of the questions (default: value)"
+    )
+    calibrate.add_argument(
+        "--draws", type=_count, default=20, metavar="N", help="of several values together; 0: none (default: 20)"
+    )
+    calibrate.add_argument("--seed", type=_count, default=0, metavar="N", help="of curves and questions (default: 0)")
+    calibrate.add_argument("--out", metavar="FOLDER", help="draw pictures into this folder")
+    calibrate.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_checkpoint(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--checkpoint", default="default", metavar="NAME", help=CHECKPOINT)
 
@@ -143,6 +173,10 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number from 0, got {text!r}")
     return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in text.split(","))
 
 
 def _number(text: str) -> float:

@@ -38,8 +38,8 @@ TIERS = (
     ("mcmc_chains", "mcmc_density", "mcmc_diagnostics", "mcmc_posterior", "mcmc_smc"),
     ("mcmc",),
     ("__init__",),
-    ("answer", "demo", "plot"),
-    ("cli", "commands", "__main__"),
+    ("answer", "calibration", "calibration_plot", "calibration_report", "demo", "plot", "ranks", "reliability"),
+    ("cli", "calibrate", "commands", "__main__"),
 )
 VAGUE = {"utils", "util", "common", "misc", "base", "helpers"}
 MAX_LINES = 400

@@ -1,0 +1,74 @@
+"""The subcommand `lcpfn calibrate`: a checkpoint against curves of a prior."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from lcpfn.calibration_report import Report
+from lcpfn.calibration_report import calibrate as judge
+from lcpfn.commands import _require
+from lcpfn.config import KINDS
+from lcpfn.metric import Metric
+from lcpfn.pfn import load
+
+LENGTH = 100  # points of a curve
+
+
+def calibrate(options: Namespace) -> int:
+    """Prints how well a checkpoint is calibrated on fresh curves of a prior; draws pictures if asked."""
+    _require("torch", "train")  # the prior draws with it
+    if options.out is not None:
+        _require("matplotlib", "plot")
+    torch, priors = import_module("torch"), import_module("lcpfn.priors")  # by name: the library depends on no prior
+    prior = priors.by_name(options.prior)
+    seeds = np.random.SeedSequence(options.seed).spawn(2)
+    state = int(seeds[0].generate_state(1, np.uint64)[0] >> np.uint64(1))
+    drawn = prior.sample(options.curves, torch.arange(1.0, LENGTH + 1), generator=torch.Generator().manual_seed(state))
+    report = judge(
+        load(options.checkpoint),
+        drawn.y.numpy().astype(np.float64),
+        signal=drawn.signal.numpy().astype(np.float64),
+        cuts=options.cuts,
+        kinds=KINDS if options.kind == "all" else (options.kind,),
+        draws=options.draws,
+        metric=Metric("max", bounds=prior.bounds, overshoot=True),  # its noise carries y past the bounds of the signal
+        generator=np.random.default_rng(seeds[1]),
+    )
+    asked = {name: getattr(options, name) for name in ("checkpoint", "prior", "seed")}
+    if options.json:
+        print(json.dumps(asked | report.document(), indent=2, allow_nan=False))
+    else:
+        print(f"{options.curves} curves of the prior {options.prior}, checkpoint {options.checkpoint}\n")
+        print(report.table())
+    if options.out is not None:
+        _draw(Path(options.out), report)
+    return 0
+
+
+def _draw(folder: Path, report: Report) -> None:
+    from lcpfn import calibration_plot as plot
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for told in report.kinds:
+        ecdfs = {f"after {cut} points": ecdf for cut, ecdf in told.ecdf.items()}
+        if told.joint is not None:
+            ecdfs["joint (TARP)"] = told.joint.ecdf
+        pictures = {
+            "ecdf": plot.ecdf_plot(ecdfs, title=f"{told.kind}: is the cdf of the truth uniform?"),
+            "coverage": plot.coverage_plot(told, title=f"{told.kind}: truth inside central intervals"),
+            "reliability": plot.reliability_plot(
+                told.reliability, title=f"{told.kind}: probability to be better than another curve"
+            ),
+        }
+        for name, axes in pictures.items():
+            path = folder / f"{told.kind}-{name}.png"
+            figure = axes.get_figure(root=True)
+            assert figure is not None
+            figure.savefig(path)
+            print(f"picture: {path}", file=sys.stderr)

@@ -1,0 +1,119 @@
+"""Pictures of calibration: ECDF difference, coverage, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lcpfn.calibration import EcdfDifference
+from lcpfn.calibration_report import Calibration
+from lcpfn.plot import BANDS, BLACK, GREY, MEDIAN, TRUTH, _axes
+from lcpfn.reliability import Reliability
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LINES = (MEDIAN, TRUTH, "#009E73", "#CC79A7", "#777777", "#E69F00")  # Okabe and Ito 2008; strokes differ as well
+STROKES = ("-", "--", "-.", ":")
+
+
+def ecdf_plot(
+    ecdf: EcdfDifference | Mapping[str, EcdfDifference], *, ax: Axes | None = None, title: str | None = None
+) -> Axes:
+    """The axes with ECDF differences and their simultaneous bands.
+
+    Args:
+        ecdf: one, or several under their names; the bands drawn are those of the fewest values.
+        ax: where to draw; None: a figure of its own.
+        title: above the picture.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+        ValueError: if there is nothing to draw.
+    """
+    several = {"values": ecdf} if isinstance(ecdf, EcdfDifference) else dict(ecdf)
+    if not several:
+        raise ValueError("there must be one ECDF at least to draw, got none")
+    axes = _axes() if ax is None else ax
+    widest = min(several.values(), key=lambda one: one.n)
+    label = f"{100 * widest.level:.4g} % band, {widest.n} values"
+    axes.fill_between(widest.z, widest.lower, widest.upper, color=BANDS[2], linewidth=0, label=label)
+    axes.axhline(0, color=GREY, linewidth=1)
+    for i, (name, one) in enumerate(several.items()):
+        z, difference = (np.concatenate([[0.0], part, [end]]) for part, end in ((one.z, 1.0), (one.difference, 0.0)))
+        _line(axes, z, difference, i, name)
+    return _dress(axes, "cdf of the truth", "ECDF less the diagonal", title)
+
+
+def coverage_plot(told: Calibration, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """The axes with the share of truths inside central intervals, less their level, by cut-off.
+
+    Args:
+        told: of one kind of question.
+        ax: where to draw; None: a figure of its own.
+        title: above the picture.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    axes = _axes() if ax is None else ax
+    axes.axhline(0, color=GREY, linewidth=1)
+    levels = list(dict.fromkeys(cell.level for cell in told.coverage))
+    step = 0.8 / max(1, len(levels))
+    for i, level in enumerate(levels):
+        cells = [cell for cut in told.cuts for cell in told.coverage if cell.level == level and cell.cut == cut]
+        x = np.arange(len(cells)) + step * (i - (len(levels) - 1) / 2)
+        lower, upper = (
+            np.array([100 * (side - level) for side in sides])
+            for sides in ([c.lower for c in cells], [c.upper for c in cells])
+        )
+        axes.bar(x, upper - lower, 0.8 * step, bottom=lower, color=BANDS[2], label="95 % band" if i == 0 else None)
+        miss = [100 * (cell.mean - level) for cell in cells]
+        axes.plot(x, miss, "osD^v<>"[i % 7], color=LINES[i % len(LINES)], label=f"{100 * level:.4g} % intervals")
+    axes.set_xticks(range(len(told.cuts)), [str(cut) for cut in told.cuts])
+    return _dress(axes, "points seen", "truth inside, less the level (percentage points)", title)
+
+
+def reliability_plot(told: Reliability, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """The axes with the share of events that happened against the probability said, with each bin's band.
+
+    Args:
+        told: bins and bands.
+        ax: where to draw; None: a figure of its own.
+        title: above the picture.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    axes = _axes() if ax is None else ax
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    full = told.count > 0
+    said, lower, upper = told.said[full], told.lower[full], told.upper[full]
+    label = f"{100 * told.level:.4g} % band of each bin"
+    axes.bar(said, upper - lower, 0.03, bottom=lower, color=BANDS[1], label=label)
+    axes.plot(said, told.happened[full], "o", color=TRUTH, label="happened")
+    for x, y, n in zip(said, told.happened[full], told.count[full]):
+        axes.annotate(f"{n:.0f}", (x, y), xytext=(7, -9), textcoords="offset points", fontsize=9, color=BLACK)
+    axes.set_xlim(-0.04, 1.06)
+    axes.set_ylim(-0.04, 1.04)
+    return _dress(axes, "probability said", "share that happened (numbers: events)", title)
+
+
+def _line(axes: Axes, x: np.ndarray, y: np.ndarray, i: int, name: str) -> None:
+    axes.plot(x, y, color=LINES[i % len(LINES)], linestyle=STROKES[i % len(STROKES)], linewidth=1.6, label=name)
+
+
+def _dress(axes: Axes, x: str, y: str, title: str | None) -> Axes:
+    axes.set_xlabel(x, fontsize=12)
+    axes.set_ylabel(y, fontsize=12)
+    axes.tick_params(labelsize=11, color=GREY)
+    axes.grid(visible=True, color="#E6E6E6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(fontsize=10, framealpha=0.85, edgecolor="none")
+    if title is not None:
+        axes.set_title(title, fontsize=12, loc="left")
+    return axes
