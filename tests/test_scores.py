@@ -121,6 +121,16 @@ def test_the_clipped_crps_is_the_integral(metric: Metric, transform: str, scores
         assert_allclose(found, expected, rtol=2e-3, atol=1e-4 * (high - low))
 
 
+def test_the_clipped_crps_of_draws_is_the_integral(scores: ModuleType) -> None:
+    """A mixture of 200 narrow normals, as a posterior's draws make it."""
+    draw = np.random.default_rng(2)
+    means = draw.normal(size=(6, 200)) * np.array([[0.01], [0.1], [1.0], [1.0], [3.0], [0.3]])
+    belief = Belief(Mixture(0 * means, means, np.full((6, 200), 0.02)), 0.0, 1.0, metric=MAX, t=0)
+    x = draw.normal(size=6)
+    found = scores.clipped_crps(belief, x, low=-2.0, high=2.0)
+    assert_allclose(found, [brute(belief[i], x[i], -2.0, 2.0) for i in range(6)], rtol=5e-3)
+
+
 def test_scores_are_bounded_whatever_happens(scores: ModuleType) -> None:
     yard = scores.Yardstick(0.1, -1.0, 1.0)
     belief = normals([0.0, 0.0, 1e26, -1e30], [1e-9, 1e12, 1e20, 1.0])
