@@ -36,6 +36,7 @@ class Context:
     count: np.ndarray  # (B,) int64, number of observed points, 0..T
     single: bool  # y came as one curve, so the answer has no batch axis
     step: float = 1.0  # spacing of the queries that `horizon` makes: 1, or the typical gap of the user's own times
+    end: np.ndarray | None = None  # (B,) float64, time at which the run ends, NaN or None where that is not known
 
     def __post_init__(self) -> None:
         assert self.t.shape == self.y.shape == (len(self.count), self.t.shape[1])
@@ -109,6 +110,32 @@ def read_context(y: Any, *, t: Any = None, metric: Metric) -> Context:
         times = np.where(kept, np.take_along_axis(times, order, axis=1), np.nan)
         values = np.where(kept, np.take_along_axis(values, order, axis=1), np.nan)
     return Context(times, values, count, single, 1.0 if t is None else typical_gap(times))
+
+
+def read_end(run_end: Any, context: Context) -> Context:
+    """The context with the times at which its runs end.
+
+    Args:
+        run_end: one time for all curves, or (B,) of them; None or NaN where it is not known.
+        context: the observed points; before `thin`.
+
+    Raises:
+        TypeError: if run_end is no number or array of numbers.
+        ValueError: if there is not one for each curve, or a run has been observed after its end.
+    """
+    if run_end is None:
+        return context
+    end = _numbers(run_end, "run_end")
+    if isinstance(end, list) or end.shape not in ((), context.count.shape):
+        raise ValueError(f"run_end must be one time, or one for each of {len(context.count)} curves, got {run_end!r}")
+    end = np.broadcast_to(end, context.count.shape)
+    if (bad := (end < context.last) | np.isinf(end)).any():
+        i = int(bad.argmax())
+        raise ValueError(
+            f"run_end must be finite and not before the last observed time, got {end[i]:.9g} "
+            f"where the last observation is at t={context.last[i]:.9g}; leave it out if nobody knows"
+        )
+    return replace(context, end=end)
 
 
 def read_query(t_query: Any, horizon: Any, context: Context, kind: str) -> np.ndarray:

@@ -39,6 +39,7 @@ class Coordinates:
     times: str = "absolute"  # "absolute": on the clock; "relative": through ratios and counts alone
     clock: tuple[float, float] | None = (1.0, 100.0)  # the times an "absolute" network knows
     bounded: bool = True  # both bounds of the metric must be known
+    ends: bool = False  # a query may say when the run ends; needs "relative" times
 
     def __post_init__(self) -> None:
         if self.values not in ("local", "unit"):
@@ -49,6 +50,8 @@ class Coordinates:
             object.__setattr__(self, "clock", (float(self.clock[0]), float(self.clock[1])))
         if self.times == "absolute" and (self.clock is None or not 0 < self.clock[0] < self.clock[1]):
             raise ValueError(f'"absolute" times need a clock 0 < first < last, got {self.clock!r}')
+        if self.ends and self.times != "relative":
+            raise ValueError(f'ends needs times="relative": on a clock all runs end together, got {self.times!r}')
 
     @property
     def transform(self) -> str:
@@ -63,7 +66,7 @@ class Coordinates:
     @property
     def query_features(self) -> int:
         """F of a query."""
-        return 6
+        return 11 if self.ends else 6
 
 
 class Frame(NamedTuple):
@@ -160,8 +163,13 @@ def _local(coordinates: Coordinates, t: Array, y: Array, lower: Array, upper: Ar
     return Frame(xp.concatenate([empty, y], axis=1), xp.concatenate([empty_scale, d], axis=1), tokens)
 
 
-def query_features(coordinates: Coordinates, t: Array, t_query: Array, after: Array, xp: Any) -> Array:
-    """(B, P, F) features of queries at t_query (B, P), each asked after `after` (B, P) points of times t (B, T)."""
+def query_features(
+    coordinates: Coordinates, t: Array, t_query: Array, after: Array, xp: Any, end: Array | None = None
+) -> Array:
+    """(B, P, F) features of queries at t_query (B, P), each asked after `after` (B, P) points of times t (B, T).
+
+    Coordinates with ends also read `end`, (B,), the time at which the run ends, NaN or None where nobody knows.
+    """
     if t.shape[1] == 0:
         t = xp.zeros_like(t_query[:, :1])
     index = xp.clip(after - 1, min=0)
@@ -183,24 +191,38 @@ def query_features(coordinates: Coordinates, t: Array, t_query: Array, after: Ar
             ],
             axis=2,
         )
-    origin = xp.zeros_like(t_query) + t[:, :1]
+    origin = xp.where(nothing, xp.zeros_like(t_query), t[:, :1] + xp.zeros_like(t_query))  # unknown before a point
     count = xp.where(nothing, xp.ones_like(t_query), after + xp.zeros_like(t_query))
     gap = xp.where(after > 1, (last - origin) / xp.clip(count - 1, min=1.0), xp.abs(last))
     gap = xp.where(gap > 0, gap, xp.where(t_query > 0, t_query, xp.ones_like(t_query)))
     ahead = (t_query - last) / gap
     since = (t_query - origin) / (last - origin + gap)
     signed = xp.where(since >= 0, xp.ones_like(since), -xp.ones_like(since))
-    return xp.stack(
-        [
-            xp.asinh(ahead) / 3,
-            xp.asinh(ahead / count),
-            xp.log(xp.abs(since) + 1e-3) / 2 * signed,
-            xp.log(count) / 3,
-            1 / count,
-            1 / (1 + xp.abs(ahead)),
-        ],
-        axis=2,
-    )
+    features = [
+        xp.asinh(ahead) / 3,
+        xp.asinh(ahead / count),
+        xp.log(xp.abs(since) + 1e-3) / 2 * signed,
+        xp.log(count) / 3,
+        1 / count,
+        1 / (1 + xp.abs(ahead)),
+    ]
+    if coordinates.ends:
+        features += _until_end(t_query - origin + gap, last - origin + gap, origin, gap, end, xp)
+    return xp.stack(features, axis=2)
+
+
+def _until_end(asked: Array, done: Array, origin: Array, gap: Array, end: Array | None, xp: Any) -> list[Array]:
+    """Five features (B, P) of times since the run began, as shares of its length; zeros where the end is unknown."""
+    none = xp.zeros_like(asked)
+    if end is None:
+        return [none] * 5
+    length = end[:, None] + none - origin + gap
+    known = xp.isfinite(length) & (length > 0)
+    length = xp.where(known, length, xp.ones_like(length))
+    share, asked = (xp.clip(part / length, min=1e-4, max=1.5) for part in (done, asked))
+    left = xp.log(1.001 - xp.clip(asked, max=1.0)) / 4
+    parts = [none + 1, share, asked, xp.log(share) / 4 + 1, left + 1]
+    return [xp.where(known, part, none) for part in parts]
 
 
 def _token_times(coordinates: Coordinates, t: Array, xp: Any) -> Array:

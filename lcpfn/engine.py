@@ -73,7 +73,7 @@ class Engine:
 
     def decode(self, context: Context, states: Any, after: np.ndarray, clocked: np.ndarray, kind: str) -> np.ndarray:
         """(B, P, outputs) raw answers, given the states (B, P or 1, E) that the queries may know."""
-        features = query_features(self.coordinates, filled(context.t), clocked, after, np)
+        features = query_features(self.coordinates, filled(context.t), clocked, after, np, context.end)
         raw = self.network.decode(states, self._array(features), KINDS.index(kind))
         return raw if self.device is None else raw.cpu().numpy()
 
@@ -172,7 +172,8 @@ def _joined(laws: list[Mixture | Bars]) -> Mixture | Bars:
 
 
 def _rows(context: Context, rows: slice) -> Context:
-    return replace(context, t=context.t[rows], y=context.y[rows], count=context.count[rows])
+    end = None if context.end is None else context.end[rows]
+    return replace(context, t=context.t[rows], y=context.y[rows], count=context.count[rows], end=end)
 
 
 def filled(values: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from lcpfn.belief import Belief
 from lcpfn.checkpoint import Checkpoint
-from lcpfn.context import Context, read_context, read_query, thin
+from lcpfn.context import Context, read_context, read_end, read_query, thin
 from lcpfn.engine import Engine, filled
 from lcpfn.metric import Metric
 from lcpfn.stream import Stream
@@ -74,6 +74,7 @@ class PFN:
         t: Any = None,
         kind: str = "value",
         metric: Metric | None = None,
+        run_end: Any = None,
         stretch_time: bool = False,
     ) -> Belief:
         """The belief about later times, given the points seen so far.
@@ -87,6 +88,9 @@ class PFN:
             kind: "value": what will be measured; "signal": what it is worth without measurement noise, also in the
                 past; "best": the best measurement after the last point up to the asked time.
             metric: direction and bounds of y; the checkpoint's own by default.
+            run_end: the time at which the run will end, or (B,) of them with NaN for unknown, if its budget is fixed:
+                a schedule may raise a curve towards its end. Read by checkpoints whose coordinates have `ends`;
+                the others know no more than the clock.
             stretch_time: map [first time, last asked time] linearly onto the checkpoint's clock, for runs that are not
                 counted from 1 to 100.
 
@@ -106,7 +110,7 @@ class PFN:
             ((45,), True)
         """
         metric = self._check_metric(metric)
-        context = read_context(y, t=t, metric=metric)
+        context = read_end(run_end, read_context(y, t=t, metric=metric))
         self.engine.check_empty(context, metric)
         asked = read_query(t_query, horizon, context, kind)
         context, clocked = self.engine.clock(context, asked, stretch=stretch_time)
@@ -124,6 +128,7 @@ class PFN:
         t: Any = None,
         kind: str = "value",
         metric: Metric | None = None,
+        run_end: Any = None,
         stretch_time: bool = False,
     ) -> Replay:
         """The beliefs after every prefix of the curves, in one pass.
@@ -135,6 +140,7 @@ class PFN:
             t: times of y.
             kind: as for `predict`.
             metric: as for `predict`.
+            run_end: as for `predict`.
             stretch_time: as for `predict`.
 
         Returns:
@@ -144,7 +150,7 @@ class PFN:
             ValueError: as for `predict`.
         """
         metric = self._check_metric(metric)
-        context = read_context(y, t=t, metric=metric)
+        context = read_end(run_end, read_context(y, t=t, metric=metric))
         if t_query is not None and horizon is not None:
             raise ValueError("give t_query, horizon or neither, got both")
         if t_query is None and horizon is None:
@@ -166,13 +172,14 @@ class PFN:
             valid = valid & (spread[0] > reached[:, :, None])
         return self._replay(context, after, spread[0], spread[1], valid, kind, metric)
 
-    def stream(self, *, metric: Metric | None = None) -> Stream:
+    def stream(self, *, metric: Metric | None = None, run_end: float | None = None) -> Stream:
         """An empty stream: feed it points one by one, ask in between; each point costs one token.
 
         Args:
             metric: as for `predict`.
+            run_end: as for `predict`.
         """
-        return Stream(self.engine, self._check_metric(metric))
+        return Stream(self.engine, self._check_metric(metric), run_end)
 
     def _replay_next(self, context: Context, kind: str, metric: Metric) -> Replay:
         times = filled(context.t)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.context import Context, read_context, read_query, thin, typical_gap
+from lcpfn.context import Context, read_context, read_end, read_query, thin, typical_gap
 from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.network import Cache
@@ -20,11 +20,13 @@ class Stream:
     Args:
         engine: of the PFN.
         metric: direction and bounds of the curve's values.
+        run_end: the time at which the run will end, None if nobody knows.
     """
 
-    def __init__(self, engine: Engine, metric: Metric) -> None:
+    def __init__(self, engine: Engine, metric: Metric, run_end: float | None = None) -> None:
         self._engine = engine
         self._metric = metric
+        self._run_end = run_end
         self._t: list[float] = []
         self._y: list[float] = []
         self._cache = Cache()
@@ -71,7 +73,7 @@ class Stream:
 
     def predict(self, t_query: Any = None, *, horizon: float | None = None, kind: str = "value") -> Belief:
         """The belief after the points so far; arguments and answer as for `PFN.predict` of one curve."""
-        context = self._context()
+        context = read_end(self._run_end, self._context())
         if horizon is not None and len(self._t) > 1:
             context = replace(context, step=typical_gap(context.t))
         self._engine.check_empty(context, self._metric)

@@ -1,7 +1,7 @@
 """Curves, what every prior draws, and `Prior`, what every prior is."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,6 +16,13 @@ class Curves:
         y: Measured values, (n, T), with noise.
         signal: Noiseless values, (n, T).
         seen: Whether the run was measured at this time, (n, T), bool. Where it is False, y and signal mean nothing.
+        lower: Lowest possible value as far as it is known, (n,), -inf where it is not. None: as the prior's `bounds`.
+        upper: Highest possible value, likewise.
+        sign: 1 where higher is better, -1 where lower is, (n,). None: higher is better.
+        horizon: Time at which the run was to end, (n,), NaN where nobody said. None: nobody did.
+        diverged: Whether the run broke off in NaN, (n,), bool. What is left of it is seen. None: no run did.
+        unit: Size of the curve's changes, (n,), positive: what densities of curves of any scale may be compared in.
+            None: 1.
 
     Example:
         >>> t = torch.arange(1.0, 6.0).expand(3, -1)
@@ -27,6 +34,12 @@ class Curves:
     y: Tensor
     signal: Tensor
     seen: Tensor
+    lower: Tensor | None = None
+    upper: Tensor | None = None
+    sign: Tensor | None = None
+    horizon: Tensor | None = None
+    diverged: Tensor | None = None
+    unit: Tensor | None = None
 
     def __post_init__(self) -> None:
         shapes = {name: tuple(getattr(self, name).shape) for name in ("t", "y", "signal", "seen")}
@@ -34,15 +47,36 @@ class Curves:
             raise ValueError(f"t, y, signal and seen must share one shape (n, T), got {shapes}")
         if self.seen.dtype != torch.bool:
             raise ValueError(f"seen must be bool, got {self.seen.dtype}")
+        for name in ("lower", "upper", "sign", "horizon", "diverged", "unit"):
+            values = getattr(self, name)
+            if values is not None and values.shape != self.y.shape[:1]:
+                raise ValueError(f"{name} must have one number for each curve, got shape {tuple(values.shape)}")
 
     def __len__(self) -> int:
         return self.y.shape[0]
 
     def to(self, device: torch.device | str) -> "Curves":
         """Returns the same curves on `device`."""
-        return Curves(
-            t=self.t.to(device), y=self.y.to(device), signal=self.signal.to(device), seen=self.seen.to(device)
-        )
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Curves(**{name: None if part is None else part.to(device) for name, part in parts.items()})
+
+    def __getitem__(self, rows: slice | Tensor) -> "Curves":
+        """Returns some of the curves."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Curves(**{name: None if part is None else part[rows] for name, part in parts.items()})
+
+    def upward(self) -> "Curves":
+        """Returns the same curves in the direction in which higher is better: the others, and their bounds, negated."""
+        if self.sign is None:
+            return self
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        sign = self.sign[:, None]
+        parts |= {"y": self.y * sign, "signal": self.signal * sign, "sign": None}
+        if self.lower is not None and self.upper is not None:
+            falls = self.sign < 0
+            parts["lower"] = torch.where(falls, -self.upper, self.lower)
+            parts["upper"] = torch.where(falls, -self.lower, self.upper)
+        return Curves(**parts)
 
 
 class Prior(Protocol):
@@ -63,4 +97,17 @@ class Prior(Protocol):
         """Returns n independent curves at the times t, (T,), on the generator's device, in float32.
 
         The generator's state is all that the result depends on besides n and t.
+        """
+
+
+@runtime_checkable
+class RunPrior(Prior, Protocol):
+    """A prior of whole runs, which also says when they are measured, how long they are, and what is known of them."""
+
+    def sample_runs(self, n: int, points: int, later: int, *, generator: torch.Generator) -> Curves:
+        """Returns n independent runs as a network sees them, on the generator's device, in float32.
+
+        The first `points` columns are what a network that takes `points` points may be shown: all points of a run that
+        has no more, else some of its first points, thinned. The `later` columns after them are points of the rest of
+        the run, to be asked about. Points of a curve that are not seen come after those that are.
         """

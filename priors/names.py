@@ -5,6 +5,7 @@ from typing import Any
 
 from lcpfn.priors.curves import Prior
 from lcpfn.priors.domhan import Domhan
+from lcpfn.priors.general import General
 from lcpfn.priors.paper import Paper
 
 
@@ -12,7 +13,7 @@ def by_name(name: str, parameters: Mapping[str, Any] | None = None) -> Prior:
     """Returns the prior of that name.
 
     Args:
-        name: "paper" or "domhan".
+        name: "paper", "domhan" or "general".
         parameters: What its `parameters()` gave; what is left out has its default.
 
     Raises:
@@ -22,7 +23,9 @@ def by_name(name: str, parameters: Mapping[str, Any] | None = None) -> Prior:
         >>> by_name("paper", {"horizon": 50}).parameters()["horizon"]
         50
     """
-    priors = {prior.name: prior for prior in (Paper, Domhan)}
+    priors: dict[str, type[Paper] | type[Domhan] | type[General]] = {
+        prior.name: prior for prior in (Paper, Domhan, General)
+    }
     if name not in priors:
         raise ValueError(f"a prior is one of {sorted(priors)}, got {name!r}")
     return priors[name].from_parameters(parameters or {})

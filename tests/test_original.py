@@ -175,7 +175,7 @@ def test_the_loop_trains_it_and_numpy_refuses_it(tmp_path):
         warmup=5, validation_curves=20, log_every_s=1e9,
     )  # fmt: skip
     run = Run(told, tmp_path, say=lambda line: None)
-    before = run.validate(run.examined)
+    before = run.validate(*run.examined)
     last = run.run()
     assert all(last["scores"][cut] > before[cut] + 0.3 for cut in before)
     assert Checkpoint.read(tmp_path / "checkpoint.safetensors").config["model"]["layout"] == "original"

@@ -324,7 +324,7 @@ def test_by_name() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: by_name("ifbo"), r"a prior is one of \['domhan', 'paper'\], got 'ifbo'"),
+        (lambda: by_name("ifbo"), r"a prior is one of \['domhan', 'general', 'paper'\], got 'ifbo'"),
         (lambda: by_name("paper", {"sigma": 1}), r"has the parameters .*'noise'.*, got \['sigma'\]"),
         (lambda: Domhan(families=("mmf", "mmf"), terms=1), "each family may take part once"),
         (lambda: Domhan(families=("mmf", "pow5"), terms=1), "got 'pow5'"),

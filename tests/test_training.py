@@ -79,7 +79,7 @@ def test_streams_of_a_seed_differ_and_repeat():
 def test_loss_falls_and_the_checkpoint_says_where_it_comes_from(tmp_path):
     run = Run(Options(**(TINY | {"steps": 60, "batch": 32, "lr": 5e-3, "warmup": 10})), tmp_path / "run", say=quiet)
     (tmp_path / "run").mkdir()
-    before = run.validate(run.examined)
+    before = run.validate(*run.examined)
     last = run.run()
     assert all(last["scores"][cut] > before[cut] + 0.2 for cut in before), (before, last["scores"])
     made = Checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")

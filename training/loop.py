@@ -20,18 +20,19 @@ import torch
 from torch import Tensor, nn
 
 from lcpfn.checkpoint import Checkpoint
-from lcpfn.priors import Curves, Prior, by_name
+from lcpfn.priors import Curves, Prior, RunPrior, by_name
 from lcpfn.training import state
 from lcpfn.training.grids import draw_times
 from lcpfn.training.objective import Objective
 from lcpfn.training.options import Options
 from lcpfn.training.provenance import provenance
-from lcpfn.training.questions import draw
+from lcpfn.training.questions import Questions, draw, draw_of_runs
 from lcpfn.training.randomness import BATCH, VALIDATION, WEIGHTS, generator
-from lcpfn.training.scores import unseen_log_density
+from lcpfn.training.scores import mean_by_kind, unseen_log_density
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 LENGTH = 100  # points of a training curve
+LATER = 28  # points of a run after those that the network may see, of priors that bring whole runs
 
 
 class NonfiniteLoss(RuntimeError):
@@ -79,6 +80,12 @@ class Run:
     ) -> None:
         self.options, self.folder, self.say = options, folder, say
         self.prior = prior if prior is not None else by_name(options.prior)
+        self.runs = self.prior if isinstance(self.prior, RunPrior) else None
+        if self.runs and (options.coordinates.bounded or options.coordinates.times != "relative"):
+            raise ValueError(
+                f"the prior {self.prior.name!r} has metrics without bounds and runs of any length, so it needs "
+                f"coordinates times=relative and no bounds (--times relative --no-bounded), got {options.coordinates}"
+            )
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device(options.device)
         if self.device.type == "cuda":
@@ -136,14 +143,10 @@ class Run:
     def _step(self, rate: float) -> Tensor:
         options = self.options
         random = generator(options.seed, BATCH, self.step, self.rank, device=self.device)
-        times = draw_times(LENGTH, options.irregular, generator=random)
-        curves = self.prior.sample(options.batch, times, generator=random)
-        asked = draw(
-            curves, options.questions, options.shares, generator=random, one_cut=options.model.layout == "original"
-        )
+        curves, asked = self._examples(options.batch, random)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16"):
             log_density = self.network(curves, asked.after, asked.t_query, asked.answer, asked.kinds)
-        loss = -log_density.mean()
+        loss = -_mean(log_density, asked.valid)
         loss.backward()
         nn.utils.clip_grad_norm_(self.objective.parameters(), options.clip)
         for optimizer in self.optimizers.values():
@@ -157,6 +160,17 @@ class Run:
                 parameters = [p.detach() for p in self.objective.parameters()]
                 torch._foreach_lerp_(list(self.average.values()), parameters, weight)
         return loss.detach()
+
+    def _examples(self, batch: int, random: torch.Generator) -> tuple[Curves, Questions]:
+        """Fresh curves, on which higher is better, and questions about them."""
+        options, limit = self.options, self.options.model.limit
+        if self.runs:
+            curves = self.runs.sample_runs(batch, limit, LATER, generator=random).upward()
+            return curves, draw_of_runs(curves, options.questions, options.shares, limit, generator=random)
+        times = draw_times(LENGTH, options.irregular, generator=random)
+        curves = self.prior.sample(batch, times, generator=random)
+        one_cut = options.model.layout == "original"
+        return curves, draw(curves, options.questions, options.shares, generator=random, one_cut=one_cut)
 
     def _progress(self) -> float:
         if self.options.steps is not None:
@@ -178,30 +192,38 @@ class Run:
 
     # -- what is reported ---------------------------------------------------------------------------------------------
 
-    def _draw_validation(self) -> Curves | None:
-        count = self.options.validation_curves
+    def _draw_validation(self) -> tuple[Curves, Questions | None] | None:
+        count, random = self.options.validation_curves, generator(0, VALIDATION)
         if not count or self.rank:
             return None
-        curves = self.prior.sample(count, torch.arange(1.0, LENGTH + 1), generator=generator(0, VALIDATION))
-        return curves.to(self.device)
+        if self.runs:
+            curves, asked = self._examples(count, random)
+            return curves.to(self.device), asked.to(self.device)
+        curves = self.prior.sample(count, torch.arange(1.0, LENGTH + 1), generator=random)
+        return curves.to(self.device), None
 
     @torch.no_grad()
-    def validate(self, curves: Curves) -> dict[str, float]:
-        """Mean log density of the unseen part of curves after 10, 20, 40 and 80 points.
+    def validate(self, curves: Curves, asked: Questions | None = None) -> dict[str, float]:
+        """Mean log density of the unseen part of curves after 10, 20, 40 and 80 points, or of answers by kind.
 
         Averaged weights are used if there are any.
         """
         kept = {name: parameter.detach().clone() for name, parameter in self.objective.named_parameters()}
         kind = torch.zeros(1, dtype=torch.int64, device=self.device)
 
-        def log_density(curves: Curves, after: Tensor, t: Tensor, answer: Tensor) -> Tensor:
+        def log_density(
+            curves: Curves, after: Tensor, t: Tensor, answer: Tensor, kinds: Tensor | None = None
+        ) -> Tensor:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-                return self.objective(curves, after, t, answer, kind)
+                return self.objective(curves, after, t, answer, kind if kinds is None else kinds)
 
         self._put(self.average or {})
-        scores = unseen_log_density(log_density, curves)
+        if asked is None:
+            means = {str(cut): float(each.mean()) for cut, each in unseen_log_density(log_density, curves).items()}
+        else:
+            means = mean_by_kind(log_density, curves, asked)
         self._put(kept)
-        return {str(cut): round(float(density.mean()), 4) for cut, density in scores.items()}
+        return {name: round(mean, 4) for name, mean in means.items()}
 
     def _put(self, weights: dict[str, Tensor]) -> None:
         with torch.no_grad():
@@ -220,13 +242,15 @@ class Run:
         if self.rank:
             return line
         if self.examined is not None:
-            line["scores"] = self.validate(self.examined)
+            line["scores"] = self.validate(*self.examined)
         left = max(0.0, self.elapsed * (1 / max(self.progress, 1e-9) - 1))
         with open(self.folder / "log.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
         if self.events is not None:
             numbers = {name: line[name] for name in ("loss", "curves_per_s") if line[name] is not None}
-            for name, number in (numbers | {f"after {cut}": s for cut, s in line.get("scores", {}).items()}).items():
+            for name, score in line.get("scores", {}).items():
+                numbers[f"after {name}" if name.isdigit() else name] = score
+            for name, number in numbers.items():
                 self.events.add_scalar(name, number, self.step)
             self.events.flush()
         shown = " ".join(f"{cut}:{score:.3f}" for cut, score in line.get("scores", {}).items())
@@ -281,6 +305,12 @@ class Run:
             self.average = {name: tensors[f"average.{name}"].clone() for name in self.average}
         for name, optimizer in self.optimizers.items():
             state.unpack(name, optimizer, tensors)
+
+
+def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
+    if valid is None:
+        return values.mean()
+    return torch.where(valid, values, 0.0).sum() / valid.sum().clamp(min=1)
 
 
 def _event_writer(folder: Path) -> Any:

@@ -12,6 +12,10 @@ from lcpfn.training.heads import bars_log_pdf, mixture_log_pdf
 from lcpfn.training.original import OriginalTransformer
 from lcpfn.training.transformer import Transformer
 
+FARTHEST = (
+    10.0  # |u| of an answer: beyond the caps of the mixture a miss costs no more, or explosions would rule the loss
+)
+
 
 class Objective(nn.Module):
     """A network with its coordinates; its forward gives log densities, so that DDP sees every use of the weights.
@@ -34,16 +38,30 @@ class Objective(nn.Module):
         self.register_buffer("edges", torch.as_tensor(bar_edges(coordinates, config.components)), persistent=False)
 
     def forward(self, curves: Curves, after: Tensor, t_query: Tensor, answer: Tensor, kinds: Tensor) -> Tensor:
-        """log density (B, P), in the unit of y, of answers (B, P) to questions asked after `after` (B, P) points."""
-        t, y = curves.t.double(), curves.y.double()  # differences lose nothing; the cost is lost in that of the network
-        lower, upper = (torch.full_like(y[:, 0], bound) for bound in self.bounds)
+        """log density (B, P) of answers (B, P) to questions asked after `after` (B, P) points.
+
+        In units of y, or of the curves' own `unit`. The network sees as many of the first points as its limit allows.
+        """
+        limit = self.config.limit
+        seen = curves.seen[:, :limit]
+        column = torch.arange(seen.shape[1], device=seen.device)
+        place = torch.minimum(column, (seen.sum(1, keepdim=True) - 1).clamp(min=0))  # padding repeats the last point
+        t = curves.t[:, :limit].double()
+        y = curves.y[:, :limit].gather(1, place).double()  # differences lose nothing; the cost is lost in the network's
+        known = (curves.lower, curves.upper)
+        lower, upper = (
+            torch.full_like(y[:, 0], bound) if each is None else each.double()
+            for bound, each in zip(self.bounds, known)
+        )
         view = frame(self.coordinates, t, y, lower, upper, torch)
-        raw = self.model.raw(view, t, after, t_query.double(), kinds)
+        raw = self.model.raw(view, t, after, t_query.double(), kinds, curves.horizon)
         u = (answer.double() - view.location.gather(1, after)) / view.scale.gather(1, after)
         jacobian = view.scale.gather(1, after).log()
+        if curves.unit is not None:
+            jacobian = jacobian - curves.unit.double().log()[:, None]
         if self.coordinates.transform == "sinh":
             jacobian = jacobian + 0.5 * torch.log1p(u * u)
-            u = torch.asinh(u)
+            u = torch.asinh(u).clamp(-FARTHEST, FARTHEST)
         return self.log_pdf(raw, u.float()) - jacobian.float()
 
     def log_pdf(self, raw: Tensor, u: Tensor) -> Tensor:

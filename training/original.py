@@ -92,7 +92,9 @@ class OriginalTransformer(nn.Module):
             if config.head == "mixture":  # as in the causal layout
                 self.head.bias[config.components : 2 * config.components] = torch.linspace(-2, 2, config.components)
 
-    def raw(self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor) -> Tensor:
+    def raw(
+        self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
+    ) -> Tensor:
         """Raw outputs of queries; one pass for each cut-off among them.
 
         Args:
@@ -101,6 +103,7 @@ class OriginalTransformer(nn.Module):
             after: (B, P) points that each query may know, the same for all curves.
             t_query: (B, P) times that are asked about.
             kinds: (P,) or (1,) places in `lcpfn.config.KINDS`.
+            end: not read: on a clock all runs end together.
 
         Returns:
             (B, P, outputs), float32.

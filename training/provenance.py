@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 import subprocess
 from importlib.metadata import version
@@ -40,8 +41,9 @@ def provenance(
     """JSON facts for the header: prior, bounds, seed, commit, amount of training, versions, validation scores."""
     told = dataclasses.asdict(options)
     del told["model"], told["coordinates"]
+    bounds = [bound if math.isfinite(bound) else None for bound in prior.bounds]
     return {
-        "prior": {"name": prior.name, "parameters": prior.parameters(), "bounds": list(prior.bounds)},
+        "prior": {"name": prior.name, "parameters": prior.parameters(), "bounds": bounds},
         "training": told,
         "seed": options.seed,
         "commit": commit(),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from lcpfn.config import KINDS
 from lcpfn.priors import Curves
+
+EARLY = 1.5  # questions about runs: the share of the run that is seen is a uniform number to this power
+EXPLODED = 30.0  # a value so many gains worse than all before is no answer: divergence is an outcome of its own
+FINAL = 0.15  # ... and this share of them, or more, is about the last point
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,17 @@ class Questions:
     t_query: Tensor  # (B, P) the time that is asked about
     answer: Tensor  # (B, P) the true answer, in the unit of y
     kinds: Tensor  # (P,) int64, places in KINDS
+    valid: Tensor | None = None  # (B, P) bool, whether the question has an answer; None: all have
+
+    def to(self, device: torch.device | str) -> Questions:
+        """The same questions on `device`."""
+        parts = (getattr(self, each.name) for each in fields(self))
+        return Questions(*(None if part is None else part.to(device) for part in parts))
+
+    def __getitem__(self, rows: slice) -> Questions:
+        """The questions about some of the curves."""
+        valid = None if self.valid is None else self.valid[rows]
+        return Questions(self.after[rows], self.t_query[rows], self.answer[rows], self.kinds, valid)
 
 
 def split(questions: int, shares: tuple[float, float, float]) -> list[int]:
@@ -75,3 +90,59 @@ def draw(
     )
     index = torch.cat(times, 1)
     return Questions(torch.cat(cuts, 1), curves.t.gather(1, index), torch.cat(answer, 1), kinds)
+
+
+def draw_of_runs(
+    curves: Curves, questions: int, shares: tuple[float, float, float], limit: int, *, generator: torch.Generator
+) -> Questions:
+    """Questions with answers about runs of different lengths, see `lcpfn.priors.RunPrior`.
+
+    The number of points seen is stratified within each curve and kind, early ones more often; a curve without two
+    bounds is asked about after its first point at the earliest. The asked time is uniform over the later points (over
+    all for `signal`), or the last point. What a run that broke off would have been is not asked, nor how far one
+    exploded that had not begun to: a tail that far would swamp every mean.
+
+    Args:
+        curves: (B, T) runs for which higher is better.
+        questions: P.
+        shares: of the kinds in the order of `lcpfn.config.KINDS`.
+        limit: most points that may be seen.
+        generator: on the curves' device.
+    """
+    (b, length), device = curves.y.shape, curves.y.device
+    counts = split(questions, shares)
+    count = curves.seen.sum(1, keepdim=True)  # (B, 1)
+    assert curves.lower is not None and curves.upper is not None
+    unit = torch.ones_like(curves.y[:, 0]) if curves.unit is None else curves.unit
+    worst = curves.y.cummin(1).values - EXPLODED * unit[:, None]
+    bounded = torch.isfinite(curves.lower) & torch.isfinite(curves.upper)
+    least = (~bounded).long()[:, None]
+    most = torch.minimum(count - 1, torch.full_like(count, limit))
+    cuts, times, answers, valid = [], [], [], []
+    step = torch.arange(length, device=device)
+    for kind, number in zip(KINDS, counts, strict=True):
+        place = torch.rand(b, number, generator=generator, device=device)
+        strata = torch.rand(b, number, generator=generator, device=device).argsort(1)
+        share = ((strata + place) / max(number, 1)) ** EARLY
+        after = least + (share * (most + 1 - least)).long()
+        after = torch.minimum(after, most).clamp(min=0)
+        first = torch.zeros_like(after) if kind == "signal" else after
+        ahead = torch.rand(b, number, generator=generator, device=device)
+        asked = first + (ahead / (1 - FINAL) * (count - first)).long()
+        asked = torch.minimum(asked, count - 1).clamp(min=0)
+        if kind == "best":
+            inside = (step >= after[..., None]) & (step <= asked[..., None])  # (B, P, T)
+            answer = curves.y[:, None, :].masked_fill(~inside, float("-inf")).amax(-1)
+        else:
+            answer = (curves.y if kind == "value" else curves.signal).gather(1, asked)
+        tame = answer >= worst.gather(1, (after - 1).clamp(min=0))
+        holds = (after < count) & (after >= least) & torch.isfinite(answer) & tame
+        cuts.append(after)
+        times.append(asked)
+        answers.append(torch.where(holds, answer, curves.y[:, :1]))
+        valid.append(holds)
+    kinds = torch.repeat_interleave(
+        torch.arange(3, device=device), torch.tensor(counts, device=device), output_size=sum(counts)
+    )
+    asked_at = curves.t.gather(1, torch.cat(times, 1))
+    return Questions(torch.cat(cuts, 1), asked_at, torch.cat(answers, 1), kinds, torch.cat(valid, 1))

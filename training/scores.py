@@ -7,9 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lcpfn.config import KINDS
 from lcpfn.priors import Curves
+from lcpfn.training.questions import Questions
 
-LogDensity = Callable[[Curves, Tensor, Tensor, Tensor], Tensor]
+LogDensity = Callable[..., Tensor]  # of curves, after, t_query, answer; for questions of several kinds also of kinds
 
 CUTS = (10, 20, 40, 80)  # points seen, of 100: the rows of the LC-PFN paper
 
@@ -32,10 +34,33 @@ def unseen_log_density(
     length = curves.y.shape[1]
     for start in range(0, curves.y.shape[0], chunk):
         rows = slice(start, start + chunk)
-        part = Curves(t=curves.t[rows], y=curves.y[rows], signal=curves.signal[rows], seen=curves.seen[rows])
+        part = curves[rows]
         after = torch.cat([torch.full((length - cut,), cut, device=part.y.device) for cut in cuts])
         index = torch.cat([torch.arange(cut, length, device=part.y.device) for cut in cuts])
         density = log_density(part, after.expand(len(part.y), -1), part.t[:, index], part.y[:, index])
         for cut, block in zip(cuts, density.split([length - cut for cut in cuts], 1), strict=True):
             scores[cut].append(block.mean(1))
     return {cut: torch.cat(blocks) for cut, blocks in scores.items()}
+
+
+def mean_by_kind(log_density: LogDensity, curves: Curves, asked: Questions, *, chunk: int = 250) -> dict[str, float]:
+    """Mean log density of the answers to questions, by kind: the number for priors whose runs differ in length.
+
+    Args:
+        log_density: function of (curves, after, t_query, answer, kinds) that gives (B, P).
+        curves: (B, T).
+        asked: P questions about each.
+        chunk: curves at a time.
+    """
+    parts = [
+        log_density(curves[rows], part.after, part.t_query, part.answer, part.kinds)
+        for rows in (slice(start, start + chunk) for start in range(0, len(curves), chunk))
+        for part in (asked[rows],)
+    ]
+    values, valid = torch.cat(parts), asked.valid
+    assert valid is not None
+    return {
+        kind: float(values[valid & (asked.kinds == place)].mean())
+        for place, kind in enumerate(KINDS)
+        if bool((asked.kinds == place).any())
+    }

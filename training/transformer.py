@@ -84,7 +84,9 @@ class Transformer(nn.Module):
             if config.head == "mixture":  # spread the components, so that they differ from the start
                 self.head.bias[config.components : 2 * config.components] = torch.linspace(-2, 2, config.components)
 
-    def raw(self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor) -> Tensor:
+    def raw(
+        self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
+    ) -> Tensor:
         """Raw outputs of queries.
 
         Args:
@@ -93,13 +95,14 @@ class Transformer(nn.Module):
             after: (B, P) points that each query may know.
             t_query: (B, P) times that are asked about.
             kinds: (P,) or (1,) places in `lcpfn.config.KINDS`.
+            end: (B,) times at which the runs end, NaN where that is not known; only coordinates with ends read it.
 
         Returns:
             (B, P, outputs), float32.
         """
         states = self.encode(view.tokens.float())
         picked = states.gather(1, after[..., None].expand(-1, -1, states.shape[-1]))
-        return self.decode(picked, query_features(self.coordinates, t, t_query, after, torch).float(), kinds)
+        return self.decode(picked, query_features(self.coordinates, t, t_query, after, torch, end).float(), kinds)
 
     def encode(self, tokens: Tensor) -> Tensor:
         """(B, T, F) token features to (B, T + 1, E): what is believed after 0..T points."""

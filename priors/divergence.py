@@ -1,0 +1,51 @@
+"""Runs that go wrong for good: into NaN, which stays, or to ever worse finite values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lcpfn.priors.dice import Dice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divergence:
+    """Law of divergence.
+
+    Attributes:
+        to_nan: Share of runs that break off in NaN, half of them within the first few points.
+        finite: Share of runs that explode to finite values and stay there or go on.
+        height: Smallest and largest explosion, in gains of the curve; the logarithm is uniform.
+    """
+
+    to_nan: float = 0.07
+    finite: float = 0.05
+    height: tuple[float, float] = (1.0, 1e6)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "height", tuple(self.height))
+        if not (0 <= self.to_nan <= 1 and 0 <= self.finite <= 1):
+            raise ValueError(f"shares lie in [0, 1], got to_nan={self.to_nan}, finite={self.finite}")
+
+    def explosion(self, progress: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Returns how far each point lies on the bad side, (n, T), in gains; 0 for most runs, and before the onset."""
+        dice = Dice(len(progress), generator=generator)
+        onset = torch.where(dice.coin(0.4), dice.log_uniform(1e-3, 0.3), dice.uniform())
+        since = (progress - onset).clamp(min=0)
+        height, width = dice.log_uniform(*self.height), dice.log_uniform(1e-3, 0.3)
+        jump = height * (1 - torch.exp(-since / width))
+        growth = torch.expm1((height.log() * since / (1 - onset).clamp(min=1e-3)).clamp(max=height.log()))
+        path = torch.where(dice.coin(0.6), jump, growth)
+        return torch.where(dice.coin(self.finite), path, 0.0)
+
+    def breaks(self, seen: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Returns which of the points (n, T) are left, and which runs (n,) broke off; one point is always left."""
+        dice = Dice(len(seen), generator=generator)
+        count = seen.sum(1, keepdim=True).float()
+        soon = 1 + torch.floor(dice.log_uniform(1, 8) - 0.999)
+        left = torch.where(dice.coin(0.5), soon, torch.floor(1 + dice.uniform() * (count - 1)))
+        broken = dice.coin(self.to_nan) & (left < count)
+        column = torch.arange(seen.shape[1], device=seen.device)
+        return torch.where(broken, seen & (column < left), seen), broken[:, 0]

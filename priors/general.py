@@ -1,0 +1,136 @@
+"""The prior of the world that real curves come from: any metric, any grid, with all that goes wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from lcpfn.priors.curves import Curves
+from lcpfn.priors.dice import Dice
+from lcpfn.priors.divergence import Divergence
+from lcpfn.priors.events import Events
+from lcpfn.priors.grids import Grid, Grids, given
+from lcpfn.priors.noise import Noise
+from lcpfn.priors.scales import Scales
+from lcpfn.priors.trends import Trends
+
+
+@dataclass(frozen=True, kw_only=True)
+class General:
+    """Trends, events, noise, divergence, a map to a metric, and a grid, drawn one after the other.
+
+    Shares and scales were chosen by looking at statistics of 46,000 measured curves (`benchmarks/prior_check.py`); no
+    measured curve enters.
+
+    Attributes:
+        grids: When runs are measured.
+        trends: How far they come.
+        events: Schedules and spikes.
+        noise: Of the measurements.
+        divergence: Runs that go wrong for good.
+        scales: The map to a metric.
+        stopped: Share of runs that stop at the first value that reaches a target.
+        horizon_known: Share of runs whose planned end is known.
+
+    Example:
+        >>> runs = General().sample_runs(5, 100, 28, generator=torch.Generator().manual_seed(0))
+        >>> tuple(runs.y.shape), bool(torch.isfinite(runs.y).all())
+        ((5, 128), True)
+    """
+
+    name: ClassVar[str] = "general"
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+
+    grids: Grids = field(default_factory=Grids)
+    trends: Trends = field(default_factory=Trends)
+    events: Events = field(default_factory=Events)
+    noise: Noise = field(default_factory=Noise)
+    divergence: Divergence = field(default_factory=Divergence)
+    scales: Scales = field(default_factory=Scales)
+    stopped: float = 0.04
+    horizon_known: float = 0.7
+
+    def parameters(self) -> dict[str, Any]:
+        """Returns the fields as JSON, for `from_parameters` and `lcpfn.priors.by_name`."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> General:
+        """Returns the prior whose `parameters()` these are; what is left out has its default.
+
+        Raises:
+            ValueError: If a name is not a field of this prior or of one of its parts, or a value is wrong.
+        """
+        classes = {part.__name__.lower(): part for part in (Grids, Trends, Events, Noise, Divergence, Scales)}
+        values = dict(parameters)
+        try:
+            for name, part in classes.items():
+                if name in values:
+                    values[name] = part(**values[name])
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"the prior 'general' does not have these parameters: {error}") from error
+
+    def sample_runs(self, n: int, points: int, later: int, *, generator: torch.Generator) -> Curves:
+        """Returns n independent runs, see `lcpfn.priors.curves.RunPrior.sample_runs`."""
+        return self._curves(self.grids.sample(n, points, later, generator=generator), generator)
+
+    def sample(self, n: int, t: Tensor, *, generator: torch.Generator) -> Curves:
+        """Returns n independent curves at the times t, (T,), increasing, on the generator's device, in float32.
+
+        The run is one that is measured at these times and ends with the last.
+
+        Raises:
+            ValueError: If t is not one row of times, or n is negative.
+        """
+        if t.ndim != 1 or not len(t):
+            raise ValueError(f"t must be one row of times, got shape {tuple(t.shape)}")
+        if n < 0:
+            raise ValueError(f"n must be a number of curves, got {n}")
+        t = t.to(generator.device, torch.float32)
+        return self._curves(given(t, n, generator=generator), generator)
+
+    def _curves(self, grid: Grid, generator: torch.Generator) -> Curves:
+        progress = grid.progress
+        dice = Dice(len(progress), generator=generator)
+        trend = self.trends.sample(progress, generator=generator)
+        effect, spikes = self.events.sample(progress, generator=generator)
+        shown = (trend + effect.gain) / (1 + effect.total)
+        noise = self.noise.sample(progress, generator=generator) * effect.quiet - spikes
+        worse = self.divergence.explosion(progress, generator=generator)
+        begin = torch.zeros_like(progress)
+        begin[:, :1] = self.noise.first(dice)
+        made = self.scales.sample(shown, noise, worse + begin, generator=generator)
+        seen, broken = self.divergence.breaks(grid.seen, generator=generator)
+        seen = self._stop(made.y * made.sign, seen, broken, dice)
+        count = seen.sum(1, keepdim=True)
+        last = grid.t.gather(1, (count - 1).clamp(min=0))[:, 0] if progress.shape[1] else grid.end
+        whole = count[:, 0] == grid.seen.sum(1)
+        horizon = torch.where(whole | broken, grid.end, last)
+        horizon = torch.where(dice.coin(self.horizon_known)[:, 0], horizon, math.nan)
+        parts = {name: getattr(made, name)[:, 0] for name in ("lower", "upper", "sign", "unit")}
+        return Curves(t=grid.t, y=made.y, signal=made.signal, seen=seen, horizon=horizon, diverged=broken, **parts)
+
+    def _stop(self, upward: Tensor, seen: Tensor, broken: Tensor, dice: Dice) -> Tensor:
+        """(n, T) the points until a target is reached for the first time, in a share of the runs."""
+        count = seen.sum(1, keepdim=True)
+        place = (count * dice.uniform(0.2, 1)).long().clamp(min=2) - 1
+        target = upward.gather(1, place.clamp(max=upward.shape[1] - 1))
+        reached = (upward >= target) & (torch.arange(upward.shape[1], device=upward.device) >= 2)
+        before = reached.cumsum(1) - reached.long()  # how often it was reached before this point
+        stops = dice.coin(self.stopped) & (count > 5) & ~broken[:, None]
+        return torch.where(stops, seen & (before == 0), seen)
+
+
+def _plain(value: Any) -> Any:
+    """JSON gives lists back where tuples went in."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,152 @@
+"""Grids: when a run is measured, and which of its points a network is shown or asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lcpfn.priors.dice import Dice, check_shares
+
+SPACINGS = ("linear", "geometric", "log_then_linear", "jittered", "uneven")
+ROOTS = (2**0.5, 2**0.125, 2.0)  # ratios of neighbouring times on usual geometric grids
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Times of n runs at T of their points.
+
+    Attributes:
+        t: Times, (n, T), increasing where seen.
+        progress: Share of the run that is done at these times, (n, T), from 0 to 1; clamped to 1 where not seen.
+        seen: Whether there is such a point, (n, T); those that are not come last.
+        end: Time of the run's last point, (n,).
+        stride: Points of the run for one of the grid, (n, T): above 1 where the run was thinned.
+    """
+
+    t: Tensor
+    progress: Tensor
+    seen: Tensor
+    end: Tensor
+    stride: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grids:
+    """Law of grids.
+
+    Attributes:
+        short: Shortest and longest of ordinary runs, in points; the logarithm is uniform.
+        long: Likewise of long runs.
+        share_long: Share of long runs.
+        spacings: Shares of spacings.
+        span: Smallest and largest ratio of the last to the first time of a geometric grid.
+        at_zero: Share of runs that are measured before anything was done.
+        late: Share of runs whose first measurement comes after many times the usual gap.
+        moved: Share of runs whose clock does not begin with the run.
+        gap: Smallest and largest gap in units of t.
+    """
+
+    short: tuple[int, int] = (5, 300)
+    long: tuple[int, int] = (300, 8000)
+    share_long: float = 0.10
+    spacings: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "linear": 0.55,
+            "geometric": 0.17,
+            "log_then_linear": 0.06,
+            "jittered": 0.14,
+            "uneven": 0.08,
+        },
+        hash=False,
+    )
+    span: tuple[float, float] = (4.0, 4000.0)
+    at_zero: float = 0.25
+    late: float = 0.10
+    moved: float = 0.10
+    gap: tuple[float, float] = (1e-2, 1e5)
+
+    def __post_init__(self) -> None:
+        for name in ("short", "long", "span", "gap"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_shares(self.spacings, SPACINGS, "spacings")
+        if not 2 <= self.short[0] <= self.short[1] or not 2 <= self.long[0] <= self.long[1]:
+            raise ValueError(f"runs must have at least 2 points, got short={self.short}, long={self.long}")
+
+    def sample(self, n: int, points: int, later: int, *, generator: torch.Generator) -> Grid:
+        """Returns n independent grids of `points` + `later` columns, see `lcpfn.priors.curves.RunPrior.sample_runs`."""
+        dice = Dice(n, generator=generator)
+        length = torch.where(
+            dice.coin(self.share_long), dice.log_uniform(*self.long), dice.log_uniform(*self.short)
+        ).round()  # (n, 1)
+        rank, seen = _ranks(length, points, later, dice)
+        stride = torch.diff(rank, dim=1, prepend=rank[:, :1] - 1).clamp(min=1)
+        place = self._places(rank, length, dice)  # (n, T + 1) in gaps from the first point; the last one is the end's
+        lead = torch.where(dice.coin(0.7), 1.0, dice.uniform(0, 2))
+        lead = torch.where(dice.coin(self.at_zero), 0.0, lead)
+        lead = torch.where(dice.coin(self.late), dice.log_uniform(3, 100), lead)
+        done = place + lead
+        progress = (done / done[:, -1:].clamp(min=1e-6)).clamp(0, 1)
+        offset = torch.where(dice.coin(self.moved), dice.log_uniform(0.1, 300) - lead, 0.0)
+        gap = torch.where(dice.coin(0.3), 1.0, dice.log_uniform(*self.gap))
+        t = gap * (done + offset)
+        return Grid(t[:, :-1], progress[:, :-1], seen, t[:, -1], stride)
+
+    def _places(self, rank: Tensor, length: Tensor, dice: Dice) -> Tensor:
+        """(n, T + 1) places of points by their ranks, and of the last point, in gaps from the first one."""
+        last = length - 1
+        rank = torch.cat([rank, last], 1)
+        chosen = dice.choose(self.spacings)[:, None]
+        names = list(self.spacings)
+        place = rank.clone()
+        # geometric: the first gap is 1
+        span = torch.where(dice.coin(0.5), dice.log_uniform(*self.span), dice.pick(ROOTS) ** last)
+        rate = span.clamp(*self.span).log() / last
+        geometric = torch.expm1(rate * rank) / torch.expm1(rate)
+        bend = (dice.uniform(0.1, 0.9) * last).round()
+        log_rate = dice.log_uniform(2, 300).log() / bend.clamp(min=1)
+        head = torch.expm1(log_rate * torch.minimum(rank, bend)) / torch.expm1(log_rate)
+        slope = torch.exp(log_rate * bend) * dice.log_uniform(0.5, 3)
+        tail = head + slope * (rank - bend).clamp(min=0)
+        jitter = 0.9 * dice.log_uniform(0.02, 1) * (dice.uniform(columns=rank.shape[1]) - 0.5)
+        jittered = torch.where((rank > 0) & (rank < last), rank + jitter, rank)
+        gaps = torch.diff(rank, dim=1, prepend=rank[:, :1])
+        uneven = (gaps * torch.exp(dice.log_uniform(0.1, 1) * dice.normal(rank.shape[1]))).cumsum(1)
+        shapes = {"geometric": geometric, "log_then_linear": tail, "jittered": jittered, "uneven": uneven}
+        for name, values in shapes.items():
+            if name in names:
+                place = torch.where(chosen == names.index(name), values, place)
+        return place
+
+
+def given(t: Tensor, n: int, *, generator: torch.Generator) -> Grid:
+    """Returns the grid of n runs that are measured at the same times t, (T,), increasing, and end with the last."""
+    dice = Dice(n, generator=generator)
+    span = t[-1:] - t[:1]
+    gap = span / max(len(t) - 1, 1) if len(t) > 1 else t.abs()
+    lead = gap.clamp(min=1e-6) * torch.where(dice.coin(0.7), 1.0, dice.uniform(0, 2))
+    progress = ((t - t[:1] + lead) / (span + lead)).clamp(0, 1)
+    times = t.expand(n, -1)
+    seen = torch.ones_like(progress, dtype=torch.bool)
+    return Grid(times, progress, seen, times[:, -1], torch.ones_like(progress))
+
+
+def _ranks(length: Tensor, points: int, later: int, dice: Dice) -> tuple[Tensor, Tensor]:
+    """(n, points + later) ranks, from 0, among the `length` (n, 1) points of each run; and which of them exist.
+
+    A run that is too long is cut anywhere: points up to the cut are thinned as a network's context is, by rank, and
+    the `later` columns are spread over what follows.
+    """
+    column = torch.arange(points, device=length.device, dtype=torch.float32)
+    cut = points * (length / points).clamp(min=1) ** dice.uniform()  # from `points` to the run's length
+    cut = torch.minimum(torch.where(dice.coin(0.2), length, cut).round(), length)
+    stretch = ((cut - 1) / (points - 1)).clamp(min=1)
+    context = torch.minimum((column * stretch + 1e-3).floor(), cut - 1)
+    rest = length - cut
+    asked = torch.arange(1, later + 1, device=length.device, dtype=torch.float32)
+    fits = torch.minimum(rest, torch.full_like(rest, later)).clamp(min=1)
+    after = cut - 1 + torch.minimum((asked * rest / fits).ceil(), rest)
+    seen = torch.cat([column < length, asked <= rest], 1)
+    return torch.cat([context, after], 1), seen

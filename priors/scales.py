@@ -1,0 +1,154 @@
+"""From a trend to a metric: accuracies, error rates, losses and rewards, with their bounds, directions and ranges.
+
+Letters: g is the trend after all events (n, T), 0 at the start and 1 at the end of an undisturbed run; e is noise in
+units of the gain; x is what explodes, on the bad side, in gains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lcpfn.priors.dice import Dice, check_shares
+
+METRICS = ("accuracy", "error", "loss", "reward")
+MOST = 1e7  # gains: farther than this nothing is told apart, and float32 keeps its digits
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Curves of n runs in the unit of their metrics.
+
+    Attributes:
+        y: Measured values, (n, T).
+        signal: Without noise, (n, T).
+        lower: Lowest possible value, (n, 1), -inf where there is none or nobody says.
+        upper: Highest possible value, likewise.
+        sign: 1 where higher is better, else -1, (n, 1).
+        unit: The gain, in the metric's unit, (n, 1).
+    """
+
+    y: Tensor
+    signal: Tensor
+    lower: Tensor
+    upper: Tensor
+    sign: Tensor
+    unit: Tensor
+
+
+def warp(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Returns 1 - (1 - g^a)^b inside [0, 1], g outside: monotone, continuous, and much like the cdf of a Beta(a, b).
+
+    Source: Kumaraswamy 1980; in closed form, which the cdf of a Beta is not.
+    """
+    inside = g.clamp(0, 1)
+    return torch.where((g >= 0) & (g <= 1), 1 - (1 - inside**a) ** b, g)
+
+
+def _small(dice: Dice, share: float) -> Tensor:
+    """(n, 1) shares of what could be gained: uniform, or in a share of the curves tiny."""
+    return torch.where(dice.coin(share), dice.log_uniform(1e-3, 1), dice.uniform(0.05, 1))
+
+
+def accuracy(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
+    """Returns values in (0, 1) or (0, 100), sometimes quantised to k/n, from chance upward."""
+    return _fraction(g, e, x, dice, sign=1.0)
+
+
+def error(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
+    """Returns error rates in (0, 1) or (0, 100): what an accuracy lacks."""
+    return _fraction(g, e, x, dice, sign=-1.0)
+
+
+def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float) -> Measured:
+    chance = torch.where(dice.coin(0.5), 1 / dice.pick((2, 3, 5, 10, 20, 100, 1000)), dice.uniform(0, 0.9))
+    chance = torch.where(dice.coin(0.15), 0.0, chance)
+    top = chance + (1 - chance) * torch.where(dice.coin(0.15), 1.0, _small(dice, 0.3))
+    gain = top - chance
+    signal = (chance + gain * (g - x).clamp(-MOST, MOST)).clamp(0, 1)
+    spread = torch.where(dice.coin(0.4), 2 * (signal * (1 - signal)).sqrt() + 0.02, 1.0)  # none is left at the bounds
+    y = (chance + gain * (g - x + e * spread).clamp(-MOST, MOST)).clamp(0, 1)
+    cases = torch.where(dice.coin(0.2), dice.pick((10, 20, 50)), dice.log_uniform(50, 2e4)).round()
+    y = torch.where(dice.coin(0.4), (y * cases).round() / cases, y)
+    full = torch.where(dice.coin(0.3), 100.0, 1.0)
+    known = torch.where(dice.coin(0.85), 0.0, math.inf)
+    if sign < 0:
+        y, signal = 1 - y, 1 - signal
+    return Measured(y * full, signal * full, -known, full + known, torch.full_like(full, sign), gain * full)
+
+
+def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
+    """Returns positive values from 1e-3 to 1e3 that fall to a floor, evenly or in their logarithm."""
+    start = torch.where(dice.coin(0.5), dice.log_uniform(0.2, 12), dice.log_uniform(1e-3, 1e3))
+    left = torch.where(dice.coin(0.35), 1 - dice.log_uniform(1e-3, 1), dice.uniform(0.02, 1))
+    left = torch.where(dice.coin(0.15), dice.log_uniform(1e-4, 0.3), left).clamp(1e-4, 0.999)
+    gain = start * (1 - left)
+    rate = -left.log()
+    geometric = dice.coin(0.4)
+
+    def value(g: Tensor) -> Tensor:
+        even = start - gain * g.clamp(-MOST, MOST)
+        low = start * left * torch.exp(-(even / (start * left) - 1).clamp(max=0).abs())  # never below 0
+        even = torch.where(even < start * left, low, even)
+        curved = start * torch.exp(-rate * g.clamp(min=-2))
+        return torch.where(geometric, curved + gain * (-2 - g).clamp(min=0, max=MOST), even)
+
+    signal, y = value(g - x), value(g - x + e)
+    known = torch.where(dice.coin(0.75), 0.0, -math.inf)
+    top = torch.full_like(known, math.inf)
+    return Measured(y, signal, known, top, torch.full_like(known, -1.0), gain)
+
+
+def reward(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
+    """Returns values of any scale without bounds, or above 0, upward or (as log likelihoods, negated) downward."""
+    gain = dice.log_uniform(1e-2, 1e4)
+    above = dice.coin(0.35)
+    start = torch.where(above, dice.uniform(0, 0.2) * dice.coin(0.6), 3 * dice.normal())
+    signal, y = ((start + (v - x).clamp(-MOST, MOST)) for v in (g, g + e))
+    signal, y = (torch.where(above, v.clamp(min=0), v) for v in (signal, y))
+    low = torch.where(above & dice.coin(0.5), 0.0, -math.inf)
+    down = dice.coin(0.2)
+    sign = torch.where(down, -1.0, 1.0)
+    lower, upper = torch.where(down, -math.inf, low), torch.where(down, -low, math.inf)
+    return Measured(sign * gain * y, sign * gain * signal, lower, upper, sign, gain)
+
+
+KINDS = {"accuracy": accuracy, "error": error, "loss": loss, "reward": reward}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scales:
+    """Law of the map from trends to metrics.
+
+    Attributes:
+        metrics: Shares of metrics.
+        warped: Share of trends that are bent by a monotone warp first.
+    """
+
+    metrics: Mapping[str, float] = field(
+        default_factory=lambda: {"accuracy": 0.34, "error": 0.12, "loss": 0.40, "reward": 0.14}, hash=False
+    )
+    warped: float = 0.25
+
+    def __post_init__(self) -> None:
+        check_shares(self.metrics, METRICS, "metrics")
+
+    def sample(self, g: Tensor, e: Tensor, x: Tensor, *, generator: torch.Generator) -> Measured:
+        """Returns n curves made of trends g, noise e and explosions x, (n, T) each."""
+        dice = Dice(len(g), generator=generator)
+        bent = warp(g, dice.log_uniform(0.5, 2), dice.log_uniform(0.5, 2))
+        g = torch.where(dice.coin(self.warped), bent, g)
+        chosen = dice.choose(self.metrics)
+        columns = torch.empty_like(g[:, :1])
+        made = Measured(torch.empty_like(g), torch.empty_like(g), *(columns.clone() for _ in range(4)))
+        for place, name in enumerate(self.metrics):
+            rows = (chosen == place).nonzero()[:, 0]
+            if len(rows):
+                part = KINDS[name](g[rows], e[rows], x[rows], dice.rows(len(rows)))
+                for key in ("y", "signal", "lower", "upper", "sign", "unit"):
+                    getattr(made, key)[rows] = getattr(part, key)
+        return made
