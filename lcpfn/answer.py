@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from lcpfn.belief import Belief
 from lcpfn.table import Curve
 
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals in the table
+ORIGINS = {"name": "by its name", "log": "by the log", "checkpoint": "by the checkpoint"}  # of what nobody said
 QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # of the records; the ends of those intervals, and the median
 
 
@@ -25,6 +26,7 @@ class Answer:
     rest: Curve  # later values, with times of their own; empty where there are none
     best: Belief | None = None  # (R,) of the best value until the future times among the Q; goes with the incumbent
     incumbent: float | None = None
+    assumed: Mapping[str, str] = field(default_factory=dict)  # who says "direction" and "bounds": "user", or ORIGINS
 
     @property
     def record(self) -> tuple[float, float] | None:
@@ -72,6 +74,7 @@ class Answer:
             **about,
             "column": self.seen.name,
             "metric": {"direction": metric.direction, "bounds": list(metric.bounds)},
+            "assumed": {what: None if by == "user" else by for what, by in self.assumed.items()},
             "kind": self.belief.kind,
             "observed": {
                 "count": int(measured.sum()),
@@ -84,8 +87,8 @@ class Answer:
 
     def about(self) -> str:
         """A line on what was seen."""
-        measured, metric, record, clock = ~np.isnan(self.seen.y), self.belief.metric, self.record, self.seen.clock
-        what = f"{self.seen.name} ({'higher' if metric.direction == 'max' else 'lower'} is better)"
+        measured, record, clock = ~np.isnan(self.seen.y), self.record, self.seen.clock
+        what = f"{self.seen.name} ({self._metric()})"
         if record is None:
             return f"{what}: nothing seen yet"
         count = f"{measured.sum()} value{'s' if measured.sum() > 1 else ''}"
@@ -115,6 +118,21 @@ class Answer:
         texts = [[title, *map(cell, forecasts)] for title, cell in columns]
         padded = [[text.rjust(max(map(len, column))) for text in column] for column in texts]
         return "\n".join("  ".join(row) for row in zip(*padded))
+
+    def _metric(self) -> str:
+        """Direction and bounds, and where they are from if not from the user."""
+        metric = self.belief.metric
+        better = f"{'higher' if metric.direction == 'max' else 'lower'} is better"
+        if not self.assumed:
+            return better
+        low, high = ("" if end is None else f"{end:g}" for end in metric.bounds)
+        limits = (
+            f"from {low} to {high}" if low and high else f"from {low}" if low else f"up to {high}" if high else "open"
+        )
+        by, bounds_by = (ORIGINS.get(self.assumed[what], "") for what in ("direction", "bounds"))
+        if by == bounds_by:
+            return f"{better}, {limits}{by and ': '}{by}"
+        return ", ".join(f"{what} {origin}".rstrip() for what, origin in ((better, by), (limits, bounds_by)))
 
     def _beaten(self) -> dict[float, float | None]:
         """By time, the probability that the incumbent is beaten until then, 1 if it already is."""

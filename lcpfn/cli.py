@@ -15,7 +15,8 @@ FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # exit codes; the last two as a 
 EXAMPLES = """examples:
   lcpfn demo
   lcpfn predict log.csv --horizon 100 --plot forecast.png
-  lcpfn predict log.csv --column val_error --direction min --horizon 100 --incumbent 0.08
+  lcpfn predict log.csv --metric val_error --horizon 100 --incumbent 0.08
+  lcpfn predict lightning_logs/version_0 --metric val_acc --horizon 100
   echo 0.31 0.42 0.48 0.52 | lcpfn predict - --at 50,100 --json
 """
 CHECKPOINT = "name of a shipped one, or a .safetensors file (default: %(default)s)"
@@ -101,24 +102,29 @@ def _parser() -> argparse.ArgumentParser:
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     predict = commands.add_parser(
         "predict",
-        help="forecast a learning curve from a CSV file or a list of numbers",
+        help="forecast a learning curve from the log of a run, a CSV file or a list of numbers",
         description="Forecasts a learning curve: prints a table, or JSON, and draws a picture.",
-        epilog="Lists that start with a minus sign need an equals sign: --bounds=-1,1",
+        epilog="Logs that are read, alone or in a folder: CSV (Keras, Lightning), TensorBoard event files, "
+        "trainer_state.json (Hugging Face), result.json and progress.csv (Ray Tune), JSON lines, Optuna (SQLite, "
+        "journal) and MLflow (SQLite, mlruns). Lists that start with a minus sign need an equals sign: --bounds=-1,1",
         allow_abbrev=False,
     )
     curve = predict.add_argument_group("the curve")
-    curve.add_argument("file", metavar="FILE", help="CSV with or without header, or a bare list; - for standard input")
+    curve.add_argument(
+        "file", metavar="PATH", help="a log, a folder with one, a CSV or a bare list; - for standard input"
+    )
     curve.add_argument(
         *("--metric", "--column"),
         dest="column",
         metavar="NAME",
         help="values, by name or number (default: val_accuracy, accuracy, ... or the only column of numbers)",
     )
+    curve.add_argument("--run", metavar="NAME", help="which run, where a folder or a database holds several")
     curve.add_argument("--time-column", metavar="NAME", help='times, by name or number; "rows" counts rows from 1')
     curve.add_argument(
         "--observe", type=_count, metavar="N", help="see the first N values only, keep the rest as truth"
     )
-    metric = predict.add_argument_group("the metric (default: that of the checkpoint)")
+    metric = predict.add_argument_group("the metric (default: by its name, else that of the checkpoint)")
     metric.add_argument("--direction", choices=("max", "min"), help="max: higher is better; min: lower is better")
     metric.add_argument(
         "--bounds", type=_bounds, metavar="LOW,HIGH", help="possible values, as in 0,100; 0, if open above"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 import sys
@@ -16,24 +17,25 @@ from typing import Any
 
 import numpy as np
 
-from lcpfn import table
+from lcpfn import logs, table
 from lcpfn.answer import LEVELS, QUANTILES, Answer
 from lcpfn.belief import Belief
 from lcpfn.checkpoint import Checkpoint, digest
 from lcpfn.metric import Metric
-from lcpfn.pfn import load, locate
+from lcpfn.names import lower_is_better
+from lcpfn.pfn import PFN, load, locate
 
-# Words in a column's name that say "lower is better". They stop a loss from being forecast as an accuracy by mistake.
-LOSSES = frozenset("loss error err perplexity ppl nll mse rmse mae wer cer regret bpb fid".split())
 DEMO_PICTURE = "lcpfn-demo.png"
 REPEATS = 20  # forecasts that the demo times
 
 
 def predict(options: Namespace) -> int:
-    """Forecasts the curve of a file; prints a table or JSON, and draws a picture if asked."""
+    """Forecasts the curve of a file or a run; prints a table or JSON, and draws a picture if asked."""
     if options.plot:
         _require("matplotlib", "plot")  # before the work, not after it
-    whole = table.curve(table.read(options.file), column=options.column, time_column=options.time_column)
+    whole = logs.read(options.file, metric=options.column, run=options.run, clock=options.time_column)
+    if whole.replaced:
+        print(f"lcpfn: {whole.replaced} values are left out: a restart came to their times again", file=sys.stderr)
     seen, rest = _split(whole, options.observe)
     horizon = options.horizon
     if options.at is None and horizon is None:
@@ -42,7 +44,7 @@ def predict(options: Namespace) -> int:
             raise ValueError("say what to forecast: all steps up to --horizon 100, or --at 50,100")
         horizon = later.max()
     pfn = load(options.checkpoint)
-    metric = _metric(options, seen.name, pfn.metric)
+    metric, assumed = _metric(options, whole, pfn)
 
     def ask(t_query: Any = None, *, horizon: float | None = None, kind: str = options.kind) -> Belief:
         stretch = options.stretch_time
@@ -67,7 +69,7 @@ def predict(options: Namespace) -> int:
     best = None
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
-    answer = Answer(belief, seen, rest, best, options.incumbent)
+    answer = Answer(belief, seen, rest, best, options.incumbent, assumed)
     if options.plot:
         _draw(options.plot, replace(answer, belief=steps))
     if options.json:
@@ -172,19 +174,58 @@ def _split(whole: table.Curve, observe: int | None) -> tuple[table.Curve, table.
     return whole[:end], replace(whole, t=whole.times)[end:]
 
 
-def _metric(options: Namespace, name: str, default: Metric) -> Metric:
-    """The metric of the checkpoint, with what the user says of it.
+def _metric(options: Namespace, curve: table.Curve, pfn: PFN) -> tuple[Metric, dict[str, str]]:
+    """The metric of a curve: as the user says, else the log, else the name, else the checkpoint; and who said what.
 
     Raises:
-        ValueError: if the column's name contradicts a direction that nobody has given.
+        ValueError: if the name contradicts a direction that nobody has given, or leaves a bound open that the
+            checkpoint needs.
     """
-    direction = options.direction or default.direction
-    if options.direction is None and direction == "max" and LOSSES & set(table.plain(name).split("_")):
+    named, default = curve.metric, pfn.metric
+    direction, by = default.direction, "checkpoint"
+    if options.direction is not None:
+        direction, by = options.direction, "user"
+    elif named is not None:
+        direction, by = named.direction, "name" if curve.direction is None else "log"
+    elif direction == "max" and lower_is_better(curve.name):
         raise ValueError(
-            f"in column {name} lower seems to be better: say --direction min (or --direction max if it is not), "
+            f"in column {curve.name} lower seems to be better: say --direction min (or --direction max if it is not), "
             "and --bounds LOW,HIGH if its values are not confined to 0..1"
         )
-    return replace(default, direction=direction, bounds=options.bounds or default.bounds)
+    assumed = {"direction": by, "bounds": "checkpoint" if options.bounds is None else "user"}
+    bounds = options.bounds or default.bounds
+    if options.bounds is None and named is not None and named.bounds != (None, None):
+        bounds, assumed["bounds"] = named.bounds, "name"
+        if None in bounds and pfn.engine.coordinates.bounded:
+            raise ValueError(_open(curve, bounds))
+    return replace(default, direction=direction, bounds=bounds), assumed
+
+
+def _open(curve: table.Curve, bounds: tuple[float | None, float | None]) -> str:
+    """The error for a metric that has an open side, when the checkpoint needs both; with bounds that would do."""
+    y = curve.y[np.isfinite(curve.y)]
+    low, high = bounds
+    if low is None:
+        low = -_round_up(-y.min(initial=0.0))
+    if high is None:
+        high = _round_up(y.max(initial=0.0) - low) + low
+    return (
+        f"{curve.name} is open {'above' if bounds[1] is None else 'below'} by its name, and this checkpoint needs both "
+        f"bounds: say --bounds LOW,HIGH with values that it will not pass (all that is there lies within "
+        f"--bounds {low:g},{high:g}), or --checkpoint with one that was trained without bounds"
+    )
+
+
+def _round_up(value: float) -> float:
+    """The next number of the form 1, 2 or 5 times a power of ten; 1 for what is not above 0.
+
+    >>> _round_up(2.3), _round_up(0.07), _round_up(20.0)
+    (5.0, 0.1, 20.0)
+    """
+    if not value > 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(float(f"{step * power:.6g}") for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
 
 
 def _in_flags(message: str) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lcpfn.metric import Metric
-from lcpfn.table import plain
 
 ROUNDING = 1e-6  # a share may pass 1 by this much (float32 means) without being a percentage
 
@@ -117,6 +116,11 @@ def metric_named(name: str, values: ArrayLike | None = None) -> Metric | None:
         low, high = (None if end is None else 0.0 - end for end in (high, low))
         return Metric("min" if entry.direction == "max" else "max", bounds=(low, high))
     return Metric(entry.direction, bounds=(low, high))
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: `val/Acc` and `_step` are `val_acc` and `step`."""
+    return re.sub(r"\W+", "_", name.strip().lower()).strip("_")
 
 
 def lower_is_better(name: str) -> bool:

@@ -7,10 +7,13 @@ import io
 import json
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from lcpfn.metric import Metric
+from lcpfn.names import metric_named, plain
 
 MISSING = ("", "-", "nan", "na", "n/a", "null", "none")  # cells that mean "not measured", in any case
 # Columns that are looked for by name, best first. Losses are not among them: a loss is never guessed.
@@ -18,7 +21,10 @@ VALUES = (
     *("val_accuracy", "val_acc", "valid_accuracy", "valid_acc", "validation_accuracy", "eval_accuracy", "eval_acc"),
     *("test_accuracy", "test_acc", "accuracy", "acc", "val_score", "score"),
 )
-TIMES = ("epoch", "epochs", "step", "steps", "global_step", "iteration", "iterations", "iter", "time", "t", "tokens")
+TIMES = (
+    *("epoch", "epochs", "step", "steps", "global_step", "iteration", "iterations", "iter", "time", "t", "tokens"),
+    *("training_iteration", "timesteps_total", "total_timesteps", "time_total_timesteps", "time_total_s"),
+)
 ROWS = "rows"  # as the name of the time column: count the rows
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 
@@ -31,6 +37,8 @@ class Table:
     names: tuple[str, ...]  # one for each column; "1", "2", ... where the file has no header
     cells: tuple[tuple[str, ...], ...]  # N rows
     lines: tuple[int, ...]  # (N,) where each row stands in the file, from 1
+    restarts: bool = False  # rows are of one run: a time that comes again was measured again after a restart
+    direction: str | None = None  # of the values, where the file says which is better
 
     def index(self, column: str) -> int:
         """Where the column stands, from 0; asked for by its name, or else by its number from 1.
@@ -78,6 +86,8 @@ class Curve:
     y: np.ndarray  # (T,) NaN where nothing was measured
     t: np.ndarray | None  # (T,) in the unit of the time column; None: times are 1..T
     clock: str  # name of the time column, "t" without
+    direction: str | None = None  # which is better, where the log says so itself
+    replaced: int = 0  # values that were left out because later ones stand for the same time, as after a restart
 
     def __len__(self) -> int:
         return len(self.y)
@@ -87,8 +97,16 @@ class Curve:
         """(T,) the times, 1..T where the curve has none of its own."""
         return np.arange(1.0, len(self.y) + 1) if self.t is None else self.t
 
+    @property
+    def metric(self) -> Metric | None:
+        """What the values are, by their name and what the log says; None if neither says anything."""
+        named = metric_named(self.name, self.y)
+        if self.direction is None or (named is not None and named.direction == self.direction):
+            return named
+        return Metric(self.direction)  # the name means something else here
+
     def __getitem__(self, rows: slice | np.ndarray) -> Curve:
-        return Curve(self.name, self.y[rows], None if self.t is None else self.t[rows], self.clock)
+        return replace(self, y=self.y[rows], t=None if self.t is None else self.t[rows])
 
 
 def number(cell: str) -> float | None:
@@ -170,29 +188,98 @@ def curve(table: Table, *, column: str | None = None, time_column: str | None = 
     clocks = [i for i, name in enumerate(table.names) if plain(name) in TIMES and table.numeric(i)]
     clocks.sort(key=lambda i: TIMES.index(plain(table.names[i])))
     chosen = _value_column(table, clocks) if column is None else table.index(column)
-    name = "y" if table.names[chosen].isdecimal() else table.names[chosen]
     y = table.numbers(chosen)
     if np.isnan(y).all():
         raise ValueError(f"{table.source}: column {table.names[chosen]} holds no number")
+    name = "y" if table.names[chosen].isdecimal() else table.names[chosen]
+    whole = Curve(name, y, None, "t", table.direction)
+    times = {i: table.numbers(i) for i in clocks if i != chosen}
+    measured = np.flatnonzero(~np.isnan(y))
+    # Several rows of one time: metrics that take turns, and no missing values. (NaN differs from NaN.)
+    rows = measured if any((np.diff(t) == 0).any() for t in times.values()) else np.arange(len(y))
     if time_column is None or time_column == ROWS:
-        counted = [i for i in clocks if i != chosen]
-        counting = [i for i in counted if _counts_rows(table.numbers(i))]
-        if time_column is None and counted and not counting:
-            unclear, first = table.names[counted[0]], table.numbers(counted[0])[:3]
-            raise ValueError(
-                f"{table.source}: column {unclear} goes {', '.join(f'{t:g}' for t in first)}...: "
-                f"say --time-column {unclear} to use its times, or --time-column {ROWS} to count rows from 1"
-            )
-        return Curve(name, y, None, table.names[counting[0]] if counting else "t")
+        fine = [t[rows] for t in times.values() if table.restarts and not _coarse(t[rows], times, rows)]
+        if fine and time_column == ROWS:
+            kept = latest(fine[0])
+            return replace(whole[rows[kept]], replaced=len(rows) - len(kept))
+        for clock, t in times.items():
+            if _counts_rows(t[rows]):
+                return replace(whole[rows], clock=table.names[clock])
+        if time_column is None and times:
+            return _settled(table, whole, times, measured)
+        return whole[rows]
     clock = table.index(time_column)
     if clock == chosen:
         raise ValueError(f"{table.source}: column {table.names[clock]} cannot hold both values and times")
     t = table.numbers(clock)
-    if np.isnan(t).any():
-        line = table.lines[int(np.isnan(t).argmax())]
+    if np.isnan(t[measured]).any():
+        line = table.lines[measured[int(np.isnan(t[measured]).argmax())]]
         raise ValueError(f"{table.source}, line {line}: no time in column {table.names[clock]}")
-    order = np.argsort(t, kind="stable")
-    return Curve(name, y[order], t[order], "t" if table.names[clock].isdecimal() else table.names[clock])
+    rows = rows[~np.isnan(t[rows])]
+    if len(np.unique(t[rows])) < len(rows):
+        rows = measured
+    kept = latest(t[rows])
+    if len(kept) < len(rows) and not table.restarts and (again := _starts_over(t[rows])):
+        raise ValueError(
+            f"{table.source}, line {table.lines[rows[again]]}: {table.names[clock]} starts over at {t[rows[again]]:g}: "
+            "two runs in one file? Keep one of them"
+        )
+    return replace(
+        whole[rows[kept]],
+        t=t[rows[kept]],
+        clock="t" if table.names[clock].isdecimal() else table.names[clock],
+        replaced=len(rows) - len(kept),
+    )
+
+
+def latest(t: np.ndarray) -> np.ndarray:
+    """Indices of the rows that count, by increasing time, when rows were written in this order.
+
+    Times in any order are sorted. If some come again there was a restart: when the time goes back, the rows of that
+    time and of later ones, written before, belong to what was given up.
+
+    >>> latest(np.array([30, 10, 20])), latest(np.array([1, 2, 3, 4, 2, 3]))
+    (array([1, 2, 0]), array([0, 4, 5]))
+    """
+    if len(np.unique(t)) == len(t):
+        return np.argsort(t, kind="stable")
+    kept: list[int] = []
+    for i, time in enumerate(t):
+        while kept and t[kept[-1]] >= time:
+            kept.pop()
+        kept.append(i)
+    return np.array(kept, dtype=int)
+
+
+def _settled(table: Table, whole: Curve, times: dict[int, np.ndarray], rows: np.ndarray) -> Curve:
+    """The curve where one of the times counts its values once those before a restart are left out.
+
+    Raises:
+        ValueError: if none does: a horizon could then mean values or times.
+    """
+    for clock, t in times.items():
+        kept = latest(t[rows])
+        clear = table.restarts or not ((np.diff(t[rows]) == 0).any() or _starts_over(t[rows]))
+        if clear and not _coarse(t[rows], times, rows) and _counts_rows(t[rows][kept]):
+            return replace(whole[rows[kept]], clock=table.names[clock], replaced=len(rows) - len(kept))
+    rising = [clock for clock, t in times.items() if (np.diff(t[rows]) > 0).all()]
+    unclear = (rising or list(times))[0]
+    first, name = times[unclear][rows][:3], table.names[unclear]
+    raise ValueError(
+        f"{table.source}: column {name} goes {', '.join(f'{t:g}' for t in first)}...: "
+        f"say --time-column {name} to use its times, or --time-column {ROWS} to count rows from 1"
+    )
+
+
+def _coarse(t: np.ndarray, times: dict[int, np.ndarray], rows: np.ndarray) -> bool:
+    """Whether a time stands still while another one goes on: epochs of values that were logged every few steps."""
+    return any(((np.diff(t) == 0) & (np.diff(other[rows]) > 0)).any() for other in times.values())
+
+
+def _starts_over(t: np.ndarray) -> int:
+    """Where times go back to the first one or before it, while some come again; 0 if they do not."""
+    back = np.flatnonzero((np.diff(t) < 0) & (t[1:] <= t[0])) + 1
+    return int(back[0]) if len(back) and len(np.unique(t)) < len(t) else 0
 
 
 def _value_column(table: Table, clocks: list[int]) -> int:
@@ -218,17 +305,12 @@ def _value_column(table: Table, clocks: list[int]) -> int:
 
 def _counts_rows(t: np.ndarray) -> bool:
     """Whether times are rows: 1, 2, 3, ... or 0, 1, 2, ..."""
-    return bool(t[0] in (0.0, 1.0) and (np.diff(t) == 1.0).all())
+    return bool(len(t) and t[0] in (0.0, 1.0) and (np.diff(t) == 1.0).all())
 
 
 def _number_given(cell: str) -> bool:
     value = number(cell)
     return value is not None and value == value
-
-
-def plain(name: str) -> str:
-    """A column's name as it is compared: `val/Acc` and `_step` are `val_acc` and `step`."""
-    return re.sub(r"\W+", "_", name.strip().lower()).strip("_")
 
 
 def _decode(data: bytes, source: str) -> str:

@@ -76,6 +76,7 @@ def test_keys_of_json_are_stable(capsys: pytest.CaptureFixture[str], log: str) -
         "checkpoint": "default",
         "column": "val_accuracy",
         "metric": {"direction": "max", "bounds": [0.0, 1.0]},
+        "assumed": {"direction": "name", "bounds": "name"},
         "kind": "value",
         "observed": {
             "count": SEEN,
@@ -97,7 +98,8 @@ def test_the_table_shows_a_few_steps_of_the_same_belief(capsys: pytest.CaptureFi
     assert out.isascii()
     about, empty, header, *rows = out.splitlines()
     best = Y[:SEEN].max()
-    assert about.startswith(f"val_accuracy (higher is better): 12 values seen up to epoch 12, the best {best:.5g} at")
+    what = "val_accuracy (higher is better, from 0 to 1: by its name)"
+    assert about.startswith(f"{what}: 12 values seen up to epoch 12, the best {best:.5g} at")
     assert not empty
     assert re.split(r"\s{2,}", header.strip()) == [
         *("epoch", "median", "50 %", "80 %", "95 %", f"P(> {best:.5g})", "P(> 0.9 by then)")
@@ -254,11 +256,11 @@ def test_a_picture_shows_what_was_asked(
 
 ERRORS = {
     "no file": (("absent.csv", "--horizon", "50"), r"absent.csv: No such file"),
-    "folder": ((".", "--horizon", "50"), r"Is a directory|Permission denied"),
+    "folder": (("empty", "--horizon", "50"), r"empty holds no log that can be read"),
     "no question": (("LOG",), r"say what to forecast: all steps up to --horizon 100"),
     "no column": (("LOG", "--column", "acc", "--horizon", "50"), r"no column 'acc', only epoch, val_accuracy"),
     "text": (("LOG", "--column", "note", "--horizon", "50"), r"line 2, column note: 'run a' is not a number"),
-    "loss": (("LOG", "--column", "val_error", "--horizon", "50"), r"lower seems to be better: say --direction min"),
+    "loss": (("losses.csv", "--column", "loss_scaled", "--at", "9"), r"lower seems to be better: say --direction min"),
     "percent": (("LOG", "--column", "percent", "--horizon", "50"), r"divide percentages by 100, or use --bounds 0,100"),
     "past": (("LOG", "--horizon", "5"), r"horizon"),
     "past and present": (("LOG", "--at", "20", "--horizon", "5"), r"horizon"),
@@ -282,6 +284,8 @@ def test_errors_are_one_line_and_code_2(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("losses.csv").write_text("epoch,loss_scaled\n1,0.5\n2,0.3\n")
     code, _, err = run(capsys, "predict", *(log if word == "LOG" else word for word in argv))
     assert code == 2
     assert re.match(r"lcpfn: .*\n\Z", err)

@@ -32,6 +32,7 @@ ALLOWED = {  # folder -> parts of the project that it may import, besides itself
 # only to those after it.
 TIERS = (
     ("bars", "config", "crps", "frozen", "law", "metric", "mixture", "names", "normal", "table", "transform"),
+    ("logs", "logs_database", "logs_mlflow", "logs_optuna", "logs_records", "logs_run", "logs_tensorboard"),
     ("belief",),
     ("checkpoint", "clock", "context", "coordinates", "engine", "network"),
     ("pfn", "stream"),

@@ -1,0 +1,233 @@
+"""Scalars of TensorBoard event files, without TensorFlow: the framing of TFRecord and the wire format of protobuf.
+
+A record is its length (8 bytes), a checksum of those, the data, and a checksum of the data. The data is an `Event`.
+Only what leads to a scalar is decoded; the numbers of fields are those in the .proto files.
+
+Source: tensorflow/core/lib/io/record_writer.h; tensorboard/compat/proto: event, summary, tensor, types.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lcpfn.logs_run import Run, run_of_points
+
+LARGEST = 1 << 20  # bytes of a record that is looked into; larger ones hold pictures and graphs, no scalars
+# TensorProto.dtype -> how its tensor_content is read, and the number of the field that holds its values otherwise.
+FLOAT, DOUBLE, INT32, INT64, BFLOAT16, HALF = 1, 2, 3, 9, 14, 19
+CONTENT = {FLOAT: "<f4", DOUBLE: "<f8", INT32: "<i4", INT64: "<i8", BFLOAT16: "<u2", HALF: "<f2"}
+VALUES = {FLOAT: 5, DOUBLE: 6, INT32: 7, INT64: 10, BFLOAT16: 13, HALF: 13}
+SESSION_START = 1  # SessionLog.status: whatever stands at its step or later was written by a run that was given up
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return tuple(table)
+
+
+_CRC = _crc_table()
+
+
+def masked_crc(data: bytes) -> int:
+    """The checksum that TFRecord stores: CRC-32C (which zlib has not), rotated and shifted.
+
+    >>> hex(masked_crc(b"123456789"))  # CRC-32C is 0xe3069283
+    '0xc78bc695'
+    """
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def is_record(head: bytes) -> bool:
+    """Whether a file that begins so (12 bytes are enough) is one of TFRecords."""
+    return len(head) >= 12 and masked_crc(head[:8]) == int.from_bytes(head[8:12], "little")
+
+
+def records(path: Path) -> Iterator[bytes]:
+    """The records of a file up to `LARGEST` bytes each, checksums checked, without a last one that was cut off.
+
+    Raises:
+        ValueError: at a record whose checksum does not match, with its place in the file.
+    """
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        while True:
+            start = file.tell()
+            head = file.read(12)
+            if len(head) < 12:
+                return
+            length = int.from_bytes(head[:8], "little")
+            if not is_record(head):
+                if not any(head) and not any(file.read()):
+                    return  # zeros to the end, as file systems leave them after a crash
+                raise ValueError(_damaged(path, start))
+            if start + 16 + length > size:
+                return
+            if length > LARGEST:
+                file.seek(length + 4, 1)
+                continue
+            data = file.read(length)
+            if masked_crc(data) != int.from_bytes(file.read(4), "little"):
+                raise ValueError(_damaged(path, start))
+            yield data
+
+
+def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """The fields of a protobuf message: number and value; fixed ones as their 4 or 8 bytes.
+
+    >>> list(fields(bytes([0x10, 0x96, 0x01, 0x0A, 0x02, 0x68, 0x69])))
+    [(2, 150), (1, b'hi')]
+
+    Raises:
+        ValueError: if it is no message.
+    """
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            length, at = _varint(data, at)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"no protobuf message: wire type {kind}")
+        if at + length > len(data):
+            raise ValueError("no protobuf message: a field is longer than what is left")
+        yield key >> 3, data[at : at + length]
+        at += length
+
+
+def read_events(paths: Sequence[Path], *, name: str, source: str) -> Run:
+    """The run in the event files of a folder.
+
+    Several files are restarts of one run, in the order of their first events: a later one counts from its first step of
+    a metric on, and what earlier ones hold there is left out. Of values at one step the last counts.
+
+    Args:
+        paths: of the files.
+        name: of the run.
+        source: what errors call it.
+
+    Raises:
+        ValueError: if a file is damaged before its end.
+    """
+    files = sorted((_scalars(path) for path in paths), key=lambda scalars: scalars[0])
+    points: dict[str, dict[int, float]] = {}
+    for _, scalars in files:
+        for tag, values in scalars.items():
+            first = min(values)
+            kept = {step: value for step, value in points.get(tag, {}).items() if step < first}
+            points[tag] = {**kept, **values}
+    epochs = points.pop("epoch", {})  # Lightning logs it as a scalar of its own, at the steps of the others
+    clocks = ("epoch", "step") if epochs else ("step",)
+    timed = {
+        tag: [(*([epochs.get(step)] if epochs else []), float(step), y) for step, y in values.items()]
+        for tag, values in points.items()
+    }
+    return run_of_points(name, source, clocks, timed)
+
+
+def _scalars(path: Path) -> tuple[float, dict[str, dict[int, float]]]:
+    """When the file was begun, and for each tag its values by step."""
+    begun, found, foreign = math.inf, dict[str, dict[int, float]](), set[str]()
+    for number, record in enumerate(records(path), 1):
+        try:
+            event = dict(fields(record))
+            wall_time, step = event.get(1, b""), _signed(event.get(2, 0))
+            if isinstance(wall_time, bytes) and len(wall_time) == 8:
+                begun = min(begun, struct.unpack("<d", wall_time)[0])
+            if isinstance(session := event.get(7), bytes) and dict(fields(session)).get(1) == SESSION_START:
+                found = {tag: {t: y for t, y in values.items() if t < step} for tag, values in found.items()}
+            if isinstance(summary := event.get(5), bytes):
+                for field, value in fields(summary):
+                    if field == 1 and isinstance(value, bytes):
+                        _add(value, step, found, foreign)
+        except (ValueError, struct.error) as error:
+            raise ValueError(
+                f"{path}, record {number}: {error}; the file is damaged, or none of TensorBoard's"
+            ) from None
+    return begun, {tag: values for tag, values in found.items() if values}
+
+
+def _add(data: bytes, step: int, found: dict[str, dict[int, float]], foreign: set[str]) -> None:
+    """One Summary.Value: tag (1), simple_value (2), tensor (8), metadata (9) with plugin_data (1) with its name (1)."""
+    value = dict(fields(data))
+    tag = value.get(1, b"")
+    name = tag.decode("utf-8", "replace") if isinstance(tag, bytes) else ""
+    if isinstance(metadata := value.get(9), bytes):  # in the first value of a tag alone
+        plugin = dict(fields(metadata)).get(1)
+        if isinstance(plugin, bytes) and dict(fields(plugin)).get(1, b"scalars") != b"scalars":
+            foreign.add(name)  # texts, curves, hyperparameters: tensors as well
+    number: float | None = None
+    if isinstance(simple := value.get(2), bytes):
+        number = struct.unpack("<f", simple)[0]
+    elif isinstance(tensor := value.get(8), bytes) and name not in foreign:
+        number = _tensor(tensor)
+    if number is not None:
+        values = found.setdefault(name, {})
+        values.pop(step, None)  # so that the order stays that of writing
+        values[step] = number
+
+
+def _tensor(data: bytes) -> float | None:
+    """The number in a TensorProto of one element, None if it holds something else."""
+    tensor = dict(fields(data))
+    kind = tensor.get(1, 0)
+    if not isinstance(kind, int) or kind not in CONTENT:
+        return None
+    content, value = tensor.get(4, b""), tensor.get(VALUES[kind], b"")
+    if isinstance(content, bytes) and content:
+        if len(content) != np.dtype(CONTENT[kind]).itemsize:
+            return None
+    elif kind in (FLOAT, DOUBLE):  # packed or not, one value is its bytes
+        content = value if isinstance(value, bytes) else b""
+        if len(content) != np.dtype(CONTENT[kind]).itemsize:
+            return None
+    else:  # varints; the bits of a half or bfloat16 are one too
+        whole, end = (value, 0) if isinstance(value, int) else _varint(value, 0) if value else (0, -1)
+        if isinstance(value, bytes) and end != len(value):
+            return None
+        if kind in (INT32, INT64):
+            return float(_signed(whole))
+        content = (whole & 0xFFFF).to_bytes(2, "little")
+    if kind == BFLOAT16:  # the upper half of a float
+        return float(struct.unpack("<f", b"\0\0" + content)[0])
+    return float(np.frombuffer(content, CONTENT[kind])[0])
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and where the next one begins."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise ValueError("no protobuf message: it ends inside a number")
+        value |= (data[at] & 0x7F) << shift
+        at += 1
+        if data[at - 1] < 0x80:
+            return value, at
+    raise ValueError("no protobuf message: a number of more than ten bytes")
+
+
+def _signed(value: int | bytes) -> int:
+    whole = value if isinstance(value, int) else 0
+    return whole - (1 << 64) if whole >> 63 else whole
+
+
+def _damaged(path: Path, start: int) -> str:
+    return f"{path}, byte {start}: the checksum does not match: the file is damaged; copy it anew, or move it away"

@@ -1,0 +1,98 @@
+"""Logs of other tools on the command line: what is assumed, what is said of it, what to do when it is not clear."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcpfn import cli
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    code = cli.main(argv)
+    return code, *capsys.readouterr()
+
+
+def answer(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
+    code, out, err = run(capsys, *argv, "--json")
+    assert (code, err) == (0, "")
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+def test_a_name_says_direction_and_bounds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("test_error,val_acc,reward,val_loss\n88,0.1,0.3,2.4\n71,0.2,0.4,2.1\n65,0.3,0.5,1.9\n")
+    said = {}
+    for name in ("test_error", "val_acc", "reward"):
+        document = answer(capsys, "predict", str(path), "--metric", name, "--at", "20")
+        said[name] = (*document["metric"].values(), *document["assumed"].values())
+    assert said == {
+        "test_error": ("min", [0, 100], "name", "name"),
+        "val_acc": ("max", [0, 1], "name", "name"),
+        "reward": ("max", [0, 1], "name", "checkpoint"),  # a name that knows no bounds
+    }
+    loss = ("predict", str(path), "--metric", "val_loss", "--at", "20", "--bounds", "0,3")
+    assert answer(capsys, *loss)["assumed"] == {"direction": "name", "bounds": None}
+    _, out, _ = run(capsys, *loss)
+    assert out.startswith("val_loss (lower is better by its name, from 0 to 3): 3 values")
+    _, out, _ = run(capsys, *loss, "--direction", "max")
+    assert out.startswith("val_loss (higher is better, from 0 to 3): 3 values")
+
+
+ERRORS = {
+    "open above": ("--metric val_loss", r"open above by its name.*needs both bounds.*within --bounds 0,5\)"),
+    "open below": ("--metric neg_mean_squared_error", r"open below by its name.*within --bounds -10,0\)"),
+    "a loss by another name": ("--metric loss_scaled", r"lower seems to be better: say --direction min"),
+    "a run of a table": ("--run a", r"log.csv is a table, which is one run: leave out --run a"),
+    "a column": ("--metric acc", r"no column 'acc', only epoch, val_loss, loss_scaled, neg_mean_squared_error"),
+}
+
+
+@pytest.mark.parametrize(("flags", "message"), ERRORS.values(), ids=ERRORS)
+def test_errors_say_what_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Path, flags: str, message: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,val_loss,loss_scaled,neg_mean_squared_error\n1,2.5,0.5,-7\n2,1.5,0.3,-6\n")
+    code, out, err = run(capsys, "predict", str(path), "--at", "9", *flags.split())
+    assert (code, out) == (2, "")
+    assert re.search(message, err), err
+    assert err.count("\n") == 1
+
+
+def test_the_bounds_of_an_error_are_accepted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,val_loss\n1,2.5\n2,1.5\n")
+    _, _, err = run(capsys, "predict", str(path), "--metric", "val_loss", "--at", "9")
+    advice = re.findall(r"--bounds [\d.]+,[\d.]+", err)
+    assert len(advice) == 1
+    answer(capsys, "predict", str(path), "--metric", "val_loss", "--at", "9", *advice[0].split())
+
+
+def test_the_folder_of_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for version, shift in (("version_0", 0.0), ("version_1", 0.1)):
+        folder = tmp_path / "lightning_logs" / version
+        folder.mkdir(parents=True)
+        rows = [f"{epoch},{10 * epoch + 9},,{0.3 + shift + 0.05 * epoch}" for epoch in range(4)]
+        steps = [f"{epoch},{10 * epoch + 4},{1 / (1 + epoch)}," for epoch in range(4)]
+        (folder / "metrics.csv").write_text("\n".join(["epoch,step,train_loss,val_acc", *steps, *rows]))
+    logs = str(tmp_path / "lightning_logs")
+    question = ("--metric", "val_acc", "--horizon", "20")
+    code, _, err = run(capsys, "predict", logs, *question)
+    assert code == 2
+    assert re.search(r"holds 2 runs with val_acc: version_0, version_1; say --run NAME, or give the path of one", err)
+    alone = answer(capsys, "predict", f"{logs}/version_1", *question)
+    assert alone["observed"]["count"] == 4 and alone["observed"]["last"]["y"] == pytest.approx(0.55)
+    chosen = answer(capsys, "predict", logs, *question, "--run", "version_1")
+    assert (chosen["forecast"], chosen["assumed"]) == (alone["forecast"], {"direction": "name", "bounds": "name"})
+    _, out, _ = run(capsys, "predict", logs, *question, "--run", "version_0")
+    assert "4 values seen up to epoch 4, the best 0.45 at epoch 4" in out
+
+
+def test_what_a_restart_replaced_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "training.log"  # of Keras' CSVLogger(append=True)
+    path.write_text("epoch,val_acc\n0,0.1\n1,0.2\n2,0.3\n1,0.25\n2,0.35\n3,0.4\n")
+    code, out, err = run(capsys, "predict", str(path), "--at", "9")
+    assert (code, err) == (0, "lcpfn: 2 values are left out: a restart came to their times again\n")
+    assert "4 values seen up to epoch 4" in out
