@@ -62,7 +62,7 @@ class Grids:
         },
         hash=False,
     )
-    span: tuple[float, float] = (4.0, 4000.0)
+    span: tuple[float, float] = (4.0, 2e5)
     at_zero: float = 0.25
     late: float = 0.10
     moved: float = 0.10
@@ -108,7 +108,9 @@ class Grids:
         bend = (dice.uniform(0.1, 0.9) * last).round()
         log_rate = dice.log_uniform(2, 300).log() / bend.clamp(min=1)
         head = torch.expm1(log_rate * torch.minimum(rank, bend)) / torch.expm1(log_rate)
-        slope = torch.exp(log_rate * bend) * dice.log_uniform(0.5, 3)
+        slope = torch.exp(log_rate * bend) * dice.log_uniform(
+            0.3, 20
+        )  # the gap after the bend: 512, 1000, 13000 occurs
         tail = head + slope * (rank - bend).clamp(min=0)
         jitter = 0.9 * dice.log_uniform(0.02, 1) * (dice.uniform(columns=rank.shape[1]) - 0.5)
         jittered = torch.where((rank > 0) & (rank < last), rank + jitter, rank)

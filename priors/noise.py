@@ -55,8 +55,8 @@ class Noise:
     last: tuple[float, float] = (0.02, 1.0)
     growing: float = 0.08
     correlated: float = 0.30
-    heavy: float = 0.35
-    wild: float = 0.10
+    heavy: float = 0.30
+    wild: float = 0.14
 
     def __post_init__(self) -> None:
         check_shares(self.levels, LEVELS, "levels")
@@ -85,7 +85,7 @@ class Noise:
         z = dice.normal(progress.shape[1])
         heavy = dice.coin(self.heavy)
         outlier = heavy & (dice.uniform(columns=progress.shape[1]) < dice.log_uniform(0.01, 0.3))
-        z = torch.where(outlier, z * dice.log_uniform(2, 10), z)
+        z = torch.where(outlier, z * dice.log_uniform(2, 6), z)
         group = (dice.uniform()[:, 0] / max(self.correlated, 1e-9) * len(CORRELATIONS)).long()
         for place, rho in enumerate(CORRELATIONS):
             rows = (group == place).nonzero()[:, 0]

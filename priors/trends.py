@@ -174,15 +174,15 @@ class Trends:
 
     shapes: Mapping[str, float] = field(
         default_factory=lambda: {
-            "family": 0.12,
-            "power": 0.20,
+            "family": 0.11,
+            "power": 0.25,
             "exponential": 0.10,
             "logarithm": 0.05,
             "broken_power": 0.12,
-            "late_rise": 0.06,
-            "delayed": 0.05,
-            "stairs": 0.04,
-            "mixture": 0.10,
+            "late_rise": 0.05,
+            "delayed": 0.04,
+            "stairs": 0.03,
+            "mixture": 0.09,
             "flat": 0.16,
         },
         hash=False,
