@@ -109,6 +109,7 @@ def _points(path: Path) -> list[Point]:
 def _run(name: str, source: str, points: dict[str, list[Point]]) -> Run:
     tidy: dict[str, list[tuple[float | None, float]]] = {}
     for key, found in points.items():
-        stepped = len(found) == 1 or len({step for _, _, step in found}) > 1
-        tidy[key] = [(step if stepped else None, y) for _, y, step in found]
+        by_step = {step: y for _, y, step in found}  # of values at one step the last counts
+        stepped = len(found) == 1 or len(by_step) > 1
+        tidy[key] = [*by_step.items()] if stepped else [(None, y) for _, y, _ in found]
     return run_of_points(name, source, ("step",), tidy)
