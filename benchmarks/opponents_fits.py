@@ -18,6 +18,7 @@ from itertools import product
 import numpy as np
 from opponents_draws import COMPONENTS, Prefix, ahead, draw_generator, each, peaks, read_off
 from scipy.optimize import least_squares
+from scipy.special import ndtri
 
 from lcpfn.belief import Belief
 from lcpfn.metric import Metric
@@ -26,8 +27,12 @@ BINS = 60  # of a long prefix, on a log grid of time; values are averaged within
 REPLICATES = 4 * COMPONENTS
 HUBER = 2.5  # residuals beyond so many robust standard deviations count less
 STARTS = 3  # of the local search
-LEAST_NOISE = 0.02  # standard deviation of the noise at least, in units of the prefix (its median distance from its end)
+LEAST_NOISE = (
+    0.02  # standard deviation of the noise at least, in units of the prefix (its median distance from its end)
+)
 LEAST_JUMP = 0.1  # ... and as a share of the median absolute difference of neighbouring points
+CAUTION = 3.0  # units that a curve may move until four times the last time before a fit is penalised for it
+MISFIT = 0.6  # standard deviation, in units, of how far a curve has left its formula after a doubling of the time
 FAR = 1e3  # units from the last value beyond which no fit is believed
 
 Basis = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (M,) times relative to the last, (G, P) log parameters: (G, M)
@@ -96,6 +101,7 @@ class Fit:
         grid: (P + 2,) of the grid's own fit.
         replicates: (S, P + 2).
         noise: (S,) standard deviations.
+        strays: (S,) standard normal numbers: which way the curve leaves its formula.
         last: last observed time, the unit of time.
     """
 
@@ -104,13 +110,15 @@ class Fit:
     grid: np.ndarray
     replicates: np.ndarray
     noise: np.ndarray
+    strays: np.ndarray
     last: float
 
     def signal(self, times: np.ndarray) -> np.ndarray:
         """(S, M) values without noise."""
         t = times / self.last
         centre, grid = (_curves(self.formula, part[None], t) for part in (self.centre, self.grid))
-        return np.clip(centre + _curves(self.formula, self.replicates, t) - grid, -FAR, FAR)
+        stray = MISFIT * np.sqrt(np.log2(np.maximum(t, 1.0))) * self.strays[:, None]
+        return np.clip(centre + _curves(self.formula, self.replicates, t) - grid + stray, -FAR, FAR)
 
 
 @dataclass
@@ -119,7 +127,12 @@ class LeastSquares:
 
     formula: Formula
     settings: dict[str, float] = field(
-        default_factory=lambda: {"replicates": REPLICATES, "starts": STARTS, "least_noise": LEAST_NOISE}
+        default_factory=lambda: {
+            "replicates": REPLICATES,
+            "starts": STARTS,
+            "misfit": MISFIT,
+            "least_noise": LEAST_NOISE,
+        }
     )
 
     @property
@@ -167,30 +180,35 @@ def fit(formula: Formula, t: np.ndarray, u: np.ndarray, *, generator: np.random.
     floor = max(LEAST_NOISE, LEAST_JUMP * float(np.median(np.abs(np.diff(u)))))
     places = formula.places
     rows = formula.basis(x, places)  # (G, N)
+    drift = _drift(formula, places)
     weights = np.sqrt(count)  # neighbouring errors are alike: many points of a bin are not worth as many
     parameters = places.shape[1] + 2
     dof = max(len(x) - parameters, 1)
     for _ in range(3):
-        at, line = _best(rows, values[None], weights, np.zeros(len(places)))
+        at, line = _best(rows, values[None], weights, drift, floor)
         rest = values - (line[0, 0] + line[0, 1] * rows[at[0]])
         robust = max(1.4826 * float(np.median(np.abs(rest))) * np.sqrt(len(x) / dof), floor)
         weights = np.sqrt(count) * np.minimum(1.0, HUBER * robust / np.maximum(np.abs(rest), 1e-12))
     grid = np.concatenate([places[at[0]], line[0]])
-    centre = _refined(formula, x, values, weights, rows, places)
+    centre = _refined(formula, x, values, weights, rows, places, robust)
     curve = _curves(formula, centre[None], x)[0]
     rest = (values - curve) * np.sqrt(weights) / np.sqrt(weights).max()
     sigma = max(float(np.sqrt((rest**2).sum() / dof)), floor)
     rest = (rest - rest.mean()) * (sigma / max(float(rest.std()), 1e-12) if rest.std() > floor else 0.0)
     drawn = _blocks(rest, generator) if rest.any() else sigma * generator.standard_normal((REPLICATES, len(x)))
     data = _curves(formula, grid[None], x) + drawn / np.sqrt(count / count.min())
-    # Shapes that fit equally well, as all do where there are no more points than parameters: any of them.
-    ties = 0.1 * sigma**2 * generator.exponential(size=len(places))
-    at, lines = _best(rows, data, weights, ties, generator=generator)
+    # Shapes that fit equally well, as all do where there are no more points than parameters: any of them, a Gumbel
+    # number being what makes the best one a draw in proportion to exp(-loss / 2 sigma^2).
+    ties = 2 * sigma**2 * min(1.0, parameters / len(x)) * generator.gumbel(size=len(places))
+    at, lines = _best(rows, data, weights, drift, sigma, ties, generator)
+    if len(x) <= parameters:
+        centre = grid  # the replicates alone say what is possible
     raw = u[len(u) // 2 :] - _curves(formula, centre[None], t[len(u) // 2 :] / last)[0]
     late = max(float(np.sqrt((np.minimum(np.abs(raw), 4 * np.median(np.abs(raw)) + floor) ** 2).mean())), floor)
     late *= np.sqrt(len(x) / dof)
     noise = late * np.sqrt(dof / generator.chisquare(dof + 1, REPLICATES))
-    return Fit(formula, centre, grid, np.concatenate([places[at], lines], axis=1), noise, last)
+    strays = ndtri((generator.permutation(REPLICATES) + 0.5) / REPLICATES)
+    return Fit(formula, centre, grid, np.concatenate([places[at], lines], axis=1), noise, strays, last)
 
 
 def binned(t: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -215,8 +233,9 @@ def _best(
     rows: np.ndarray,
     data: np.ndarray,
     weights: np.ndarray,
-    ties: np.ndarray,
-    *,
+    drift: np.ndarray,
+    noise: float,
+    ties: np.ndarray | None = None,
     generator: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best place (S,) of the grid for each row of data (S, N), and c and A there (S, 2)."""
@@ -228,9 +247,10 @@ def _best(
     unit = np.where(flat[:, None], 0.0, centred / np.where(flat, 1.0, size)[:, None])
     level = data @ share
     along = ((data - level[:, None]) * share) @ unit.T  # (S, G)
-    gain = weights.sum() * along**2
-    if generator is not None:
-        gain = gain - ties[generator.permuted(np.tile(np.arange(len(ties)), (len(data), 1)), axis=1)]
+    change = along * np.where(flat, 0.0, drift / np.where(flat, 1.0, size))
+    gain = weights.sum() * along**2 - (noise * _excess(change)) ** 2
+    if ties is not None and generator is not None:
+        gain = gain + ties[generator.permuted(np.tile(np.arange(len(ties)), (len(data), 1)), axis=1)]
     gain[:, flat] -= 1e-9
     at = np.argmax(gain, axis=1)
     slope = np.where(flat[at], 0.0, along[np.arange(len(data)), at] / np.where(flat[at], 1.0, size[at]))
@@ -238,7 +258,13 @@ def _best(
 
 
 def _refined(
-    formula: Formula, x: np.ndarray, values: np.ndarray, weights: np.ndarray, rows: np.ndarray, places: np.ndarray
+    formula: Formula,
+    x: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    rows: np.ndarray,
+    places: np.ndarray,
+    noise: float,
 ) -> np.ndarray:
     """(P + 2,) the best of local searches from the best places of the grid."""
     low, high = places.min(axis=0), places.max(axis=0)
@@ -250,9 +276,11 @@ def _refined(
         centred = row - mean
         level, size = values @ share, (centred**2) @ share
         slope = (centred * share) @ (values - level) / size if size > 1e-18 * max(mean * mean, 1e-300) else 0.0
-        return root * (values - level - slope * centred), level - slope * mean, slope
+        rest = root * (values - level - slope * centred)
+        prior = noise * _excess(slope * _drift(formula, np.clip(place, low, high)[None]))
+        return np.concatenate([rest, prior]), level - slope * mean, slope
 
-    starts, chosen = _apart(rows, values, weights, places), None
+    starts, chosen = _apart(rows, values, weights, places, _drift(formula, places), noise), None
     for start in starts:
         found = start
         if len(x) > len(start) + 2:
@@ -263,11 +291,23 @@ def _refined(
     return chosen[1]
 
 
-def _apart(rows: np.ndarray, values: np.ndarray, weights: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _drift(formula: Formula, places: np.ndarray) -> np.ndarray:
+    """(G,) how far a basis moves from the last time to four times it."""
+    return np.diff(formula.basis(np.array([1.0, 4.0]), places), axis=1)[:, 0]
+
+
+def _excess(change: np.ndarray) -> np.ndarray:
+    """How implausible a change (in units) between the last time and four times it is, in prior deviations."""
+    return np.maximum(np.abs(change) - CAUTION, 0.0)
+
+
+def _apart(
+    rows: np.ndarray, values: np.ndarray, weights: np.ndarray, places: np.ndarray, drift: np.ndarray, noise: float
+) -> np.ndarray:
     """(STARTS, P) good places of the grid that are not neighbours: the best one of each third of the first axis."""
     found = []
     for part in np.array_split(np.argsort(places[:, 0], kind="stable"), STARTS):
-        at, _ = _best(rows[part], values[None], weights, np.zeros(len(part)))
+        at, _ = _best(rows[part], values[None], weights, drift[part], noise)
         found.append(places[part[at[0]]])
     return np.array(found)
 

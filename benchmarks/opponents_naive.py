@@ -24,9 +24,11 @@ PER_TASK = 40  # curves of one task that count, at most
 ENOUGH = 80  # errors that a cell needs; else a coarser one answers
 SEEN = np.array([0.02, 0.06, 0.15, 0.3, 0.6])  # edges of cells: share of the horizon seen
 REST = np.array([0.03, 0.1, 0.3, 0.7])  # ... and share of what is left
-DECAY = 0.8  # of the mean absolute difference
 LEAST_STD = 0.02  # of a component, in asinh of an error in local scales
 KINDS = ("value", "best")
+WINDOWS = (1.0, 0.5, 0.25)  # shares of the prefix, from its end, that a line is drawn through
+SLOPE_STD = 1.0  # prior, in units of the prefix per doubling of t
+NOISE_STD = 0.1  # prior, in the same unit
 
 
 class Errors(NamedTuple):
@@ -39,9 +41,10 @@ class Errors(NamedTuple):
 class LastValue:
     """The last value, with the law of the errors that it made in other tasks.
 
-    Errors are divided by a causal local scale and pooled in cells: whether the curve moved at all, which share of
-    the horizon was seen, and how far ahead the question lies. Errors of curves with the same metric are preferred
-    where there are enough of them.
+    Errors are divided by a causal scale (the prefix's median distance from its last value) and pooled in cells:
+    whether the curve moved at all, which share of the horizon was seen, and how far ahead the question lies. Errors of
+    curves with the same metric are preferred where there are enough of them. A scale of the last few differences did
+    worse: 0.24 against 0.21 in CRPS over six sources.
     """
 
     name = "last value"
@@ -87,13 +90,9 @@ class LastValue:
         return out
 
     def scale(self, x: np.ndarray, metric: Metric) -> tuple[float, bool]:
-        """The local scale of upward values (T,), positive, and whether that is only because of its floor."""
-        moves = np.abs(np.diff(x))[-40:][::-1]
-        weights = DECAY ** np.arange(len(moves))
-        recent = x[-max(3, len(x) // 2) :]
-        moving = max(float(weights @ moves / weights.sum()), 0.3 * float(np.median(np.abs(recent - x[-1]))))
-        floor = least(metric, x)
-        return max(moving, floor), moving <= floor
+        """The unit of errors after upward values (T,), positive, and whether that is only because of its floor."""
+        away, floor = float(np.median(np.abs(x[:-1] - x[-1]))), least(metric, x)
+        return max(away, floor), away <= floor
 
     def cells(self, t: np.ndarray, asked: np.ndarray, horizon: float, *, flat: bool) -> np.ndarray:
         """(Q, 3) the cells that questions about times (Q,) fall into."""
@@ -148,14 +147,10 @@ class ConformalLastValue(LastValue):
     """Split conformal prediction around the last value: one bucket for each horizon, no other condition.
 
     The conformal predictive law puts 1 / (N + 1) between neighbouring errors of other tasks, and as much beyond each
-    end. Errors are in units of the prefix's own spread.
+    end.
     """
 
     name = "conformal last value"
-
-    def scale(self, x: np.ndarray, metric: Metric) -> tuple[float, bool]:
-        """The median distance of upward values (T,) from the last one, positive; never counted as flat."""
-        return max(float(np.median(np.abs(x[:-1] - x[-1]))), least(metric, x)), False
 
     def cells(self, t: np.ndarray, asked: np.ndarray, horizon: float, *, flat: bool) -> np.ndarray:
         """(Q, 3) buckets of log2(t / last observed t), the other columns unused."""
@@ -183,7 +178,9 @@ class LinearLogT:
     """
 
     name = "linear in log t"
-    settings = {"windows": (1.0, 0.5, 0.25), "prior_slope_std": 1.0, "prior_noise_std": 0.1}
+
+    def __init__(self) -> None:
+        self.settings = {"windows": WINDOWS, "prior_slope_std": SLOPE_STD, "prior_noise_std": NOISE_STD}
 
     def prepare(self, others: Sequence[RealCurve]) -> None:
         """Learns nothing."""
@@ -203,9 +200,11 @@ class LinearLogT:
 
     def _forecast(self, prefix: Prefix, asked: np.ndarray, kind: str) -> Belief:
         generator = draw_generator(prefix)
-        times, count = ahead(prefix.t, float(asked.max()) + prefix.shift) if kind == "best" else (asked + prefix.shift, 1)
+        times, count = (
+            ahead(prefix.t, float(asked.max()) + prefix.shift) if kind == "best" else (asked + prefix.shift, 1)
+        )
         signals, noises = [], []
-        for share in self.settings["windows"]:
+        for share in WINDOWS:
             kept = max(2, int(np.ceil(share * len(prefix.t))))
             signal, noise = _lines(prefix.t[-kept:], prefix.u[-kept:], times, 2 * COMPONENTS, generator)
             signals.append(signal)
@@ -223,11 +222,11 @@ def _lines(
     """Draws (S, M) of a line in log2 t at times (M,), and the noise (S, M) that goes with them."""
     x = np.log2(t / t[-1])
     design = np.stack([np.ones_like(x), x], axis=1)
-    precision = design.T @ design + np.diag([1e-4, LinearLogT.settings["prior_noise_std"] ** 2])
+    precision = design.T @ design + np.diag([1e-4, (NOISE_STD / SLOPE_STD) ** 2])
     beta = np.linalg.solve(precision, design.T @ u)
     rest = u - design @ beta
     dof = len(t)  # one of the prior, as many as points, less one for the level
-    variance = (rest @ rest + LinearLogT.settings["prior_noise_std"] ** 2) / dof
+    variance = (rest @ rest + NOISE_STD**2) / dof
     levels = (generator.permutation(size) + 0.5) / size
     sigma = np.sqrt(variance * dof / chi2.ppf(levels, dof))  # (S,)
     root = np.linalg.cholesky(np.linalg.inv(precision))
