@@ -46,7 +46,7 @@ class Noise:
     """
 
     levels: Mapping[str, float] = field(
-        default_factory=lambda: {"ordinary": 0.72, "smooth": 0.12, "loud": 0.13, "none": 0.03}, hash=False
+        default_factory=lambda: {"ordinary": 0.72, "smooth": 0.11, "loud": 0.13, "none": 0.04}, hash=False
     )
     ordinary: tuple[float, float] = (1e-3, 0.3)
     smooth: tuple[float, float] = (1e-5, 1e-3)

@@ -19,17 +19,16 @@ from lcpfn.priors.dice import Dice, check_shares
 from lcpfn.priors.laws import LCPFN
 
 
-def from_start_to_end(values: Tensor) -> Tensor:
-    """Returns (n, T - 2) the inner columns, moved and stretched so that the first would be 0 and the last 1.
+def from_start_to_end(values: Tensor, p: Tensor) -> Tensor:
+    """Returns (n, T - 2) the inner columns of values (n, T), moved and stretched: the first would be 0, the last 1.
 
-    Rows that hardly change between those two, or whose inside leaves them far behind, rise linearly with their index.
+    Rows that hardly change between those two rise in proportion to the positions p, (n, T), 0 and 1 at the ends.
     """
     start, end = values[:, :1], values[:, -1:]
     gain = end - start
-    flat = ~(gain.abs() > 1e-4 * (1e-3 + start.abs()))
+    flat = ~(gain.abs() > 2e-3 * (1e-2 + start.abs()))
     scaled = (values - start) / torch.where(flat, torch.ones_like(gain), gain)
-    line = torch.linspace(0, 1, values.shape[1], device=values.device)
-    return torch.where(flat | ~torch.isfinite(scaled), line, scaled)[:, 1:-1].clamp(-0.5, 1.5)
+    return torch.where(flat | ~torch.isfinite(scaled), p, scaled)[:, 1:-1].clamp(-0.5, 1.5)
 
 
 def _with_ends(p: Tensor) -> Tensor:
@@ -47,25 +46,29 @@ def family(p: Tensor, dice: Dice) -> Tensor:
 
         return curve
 
-    values, _ = dice.mixed(_with_ends(p), {name: shape(name) for name in LCPFN}, dict.fromkeys(LCPFN, 1.0))
-    return from_start_to_end(values)
+    p = _with_ends(p)
+    values, _ = dice.mixed(p, {name: shape(name) for name in LCPFN}, dict.fromkeys(LCPFN, 1.0))
+    return from_start_to_end(values, p)
 
 
 def power(p: Tensor, dice: Dice) -> Tensor:
     """Returns a power law from an offset that may be tiny: then half of the gain lies in the first points."""
     scale, exponent = dice.log_uniform(1e-4, 3), dice.log_uniform(0.1, 4)
-    return from_start_to_end(-torch.exp(-exponent * torch.log1p(_with_ends(p) / scale)))
+    p = _with_ends(p)
+    return from_start_to_end(-torch.exp(-exponent * torch.log1p(p / scale)), p)
 
 
 def exponential(p: Tensor, dice: Dice) -> Tensor:
     """Returns a stretched exponential."""
     scale, stretch = dice.log_uniform(3e-3, 1.5), dice.log_uniform(0.4, 1.5)
-    return from_start_to_end(-torch.exp(-((_with_ends(p) / scale) ** stretch)))
+    p = _with_ends(p)
+    return from_start_to_end(-torch.exp(-((p / scale) ** stretch)), p)
 
 
 def logarithm(p: Tensor, dice: Dice) -> Tensor:
     """Returns a logarithm: growth that does not end with the run."""
-    return from_start_to_end(torch.log1p(_with_ends(p) / dice.log_uniform(1e-4, 3)))
+    p = _with_ends(p)
+    return from_start_to_end(torch.log1p(p / dice.log_uniform(1e-4, 3)), p)
 
 
 def broken_power(p: Tensor, dice: Dice) -> Tensor:
@@ -74,13 +77,14 @@ def broken_power(p: Tensor, dice: Dice) -> Tensor:
     scale, slope = dice.log_uniform(1e-4, 0.3), dice.uniform(0.02, 1)
     place, more, width = dice.log_uniform(0.02, 1), dice.uniform(0, 3), dice.log_uniform(0.05, 0.6)
     bend = torch.nn.functional.softplus(torch.log((p + 1e-6) / place) / width) * width
-    return from_start_to_end(-torch.exp(-slope * torch.log1p(p / scale) - more * bend))
+    return from_start_to_end(-torch.exp(-slope * torch.log1p(p / scale) - more * bend), p)
 
 
 def late_rise(p: Tensor, dice: Dice) -> Tensor:
     """Returns a logistic of the logarithm of progress: a slow start, most of the gain in the middle or late."""
     middle, steepness = dice.uniform(0.08, 1.1), dice.log_uniform(1.5, 15)
-    return from_start_to_end(torch.sigmoid(steepness * torch.log((_with_ends(p) + 1e-6) / middle)))
+    p = _with_ends(p)
+    return from_start_to_end(torch.sigmoid(steepness * torch.log((p + 1e-6) / middle)), p)
 
 
 def delayed(p: Tensor, dice: Dice) -> Tensor:
@@ -175,22 +179,22 @@ class Trends:
     shapes: Mapping[str, float] = field(
         default_factory=lambda: {
             "family": 0.11,
-            "power": 0.25,
-            "exponential": 0.10,
+            "power": 0.27,
+            "exponential": 0.09,
             "logarithm": 0.05,
             "broken_power": 0.12,
             "late_rise": 0.05,
             "delayed": 0.04,
             "stairs": 0.03,
             "mixture": 0.09,
-            "flat": 0.16,
+            "flat": 0.17,
         },
         hash=False,
     )
     setbacks: Mapping[str, float] = field(
         default_factory=lambda: {"none": 0.80, "overfit": 0.11, "dip": 0.05, "collapse": 0.04}, hash=False
     )
-    reversed: float = 0.05
+    reversed: float = 0.07
 
     def __post_init__(self) -> None:
         check_shares(self.shapes, list(SHAPES), "shapes")

@@ -1,0 +1,320 @@
+"""The parts of the general prior alone: trends, events, noise, divergence, grids and scales."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from statistical import RATE, differs_from_law, mean_differs
+
+from lcpfn.priors.dice import Dice
+from lcpfn.priors.divergence import Divergence
+from lcpfn.priors.events import EFFECTS, Events, spikes
+from lcpfn.priors.grids import Grids, given
+from lcpfn.priors.noise import Noise, correlated
+from lcpfn.priors.scales import KINDS, Scales, warp
+from lcpfn.priors.trends import SETBACKS, SHAPES, Trends, from_start_to_end
+
+N = 4000
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def dice(n: int = N, seed: int = 0) -> Dice:
+    return Dice(n, generator=generator(seed))
+
+
+def progress(n: int = N, points: int = 60) -> torch.Tensor:
+    return torch.linspace(0, 1, points).expand(n, -1)
+
+
+def share_differs(successes: int, n: int, share: float) -> bool:
+    """Whether so many of n independent coins cannot come from this share."""
+    return bool(stats.binomtest(successes, n, share).pvalue < RATE)
+
+
+# -- dice
+
+
+def test_dice_follow_their_laws():
+    assert not differs_from_law(dice().uniform(2, 5)[:, 0].numpy(), stats.uniform(2, 3).cdf)
+    logs = dice().log_uniform(1e-3, 10)[:, 0].log10().double().numpy()
+    assert not differs_from_law(logs, stats.uniform(-3, 4).cdf)
+    assert differs_from_law(logs, stats.uniform(-3, 4.8).cdf), "a law that is wrong must be found"
+
+
+def test_choices_have_their_shares():
+    shares = {"a": 1.0, "never": 0.0, "b": 3.0}
+    chosen = dice().choose(shares)
+    assert not (chosen == 1).any()
+    count = int((chosen == 2).sum())
+    assert not share_differs(count, N, 0.75)
+    assert share_differs(count, N, 0.65)
+
+
+def test_mixed_rows_come_from_the_shape_they_chose():
+    shapes = {"low": lambda p, dice: p * 0 - 1, "high": lambda p, dice: p * 0 + dice.uniform()}
+    values, chosen = dice(50).mixed(progress(50), shapes, {"low": 0.5, "high": 0.5})
+    assert ((values < 0).all(1) == (chosen == 0)).all()
+    assert len(values[chosen == 1][:, 0].unique()) == int((chosen == 1).sum())
+
+
+@pytest.mark.parametrize(
+    ("made", "rule"),
+    [
+        (lambda: Trends(shapes={"spiral": 1.0}), "shapes are among"),
+        (lambda: Trends(setbacks={"none": 0.0}), "sum to more than 0"),
+        (lambda: Events(schedules={"drops": -1.0, "constant": 2.0}), "must not be negative"),
+        (lambda: Scales(metrics={"height": 1.0}), "metrics are among"),
+        (lambda: Grids(short=(1, 9)), "at least 2 points"),
+        (lambda: Divergence(to_nan=1.5), r"shares lie in \[0, 1\]"),
+    ],
+)
+def test_laws_that_cannot_be_are_refused(made, rule):
+    with pytest.raises(ValueError, match=rule):
+        made()
+
+
+# -- trends
+
+
+@pytest.mark.parametrize("name", sorted(set(SHAPES) - {"flat"}))
+def test_a_rise_goes_from_zero_to_one(name):
+    values = SHAPES[name](progress(), dice())
+    assert torch.isfinite(values).all()
+    torch.testing.assert_close(values[:, -1], torch.ones(N), atol=2e-3, rtol=0)
+    if name != "stairs":  # its first step may lie before the first point
+        torch.testing.assert_close(values[:, 0], torch.zeros(N), atol=2e-3, rtol=0)
+    rises = (torch.diff(values, dim=1) >= -1e-3).all(1).float().mean()
+    assert rises > 0.97  # a few families of Domhan et al. are not monotone
+
+
+def test_shapes_differ_in_what_they_are_for():
+    halfway = {name: shape(progress(), dice())[:, 30] for name, shape in SHAPES.items()}
+    assert halfway["power"].mean() > 0.75 > halfway["late_rise"].mean()
+    late = SHAPES["delayed"](progress(), dice())
+    assert ((late[:, 6] == 0).float().mean() > 0.4) and (late[:, -1] > 0.9).all()
+    assert SHAPES["flat"](progress(), dice()).abs().max() < 0.11
+
+
+def test_half_of_the_gain_can_lie_in_the_first_points():
+    early = SHAPES["power"](progress(points=100), dice())[:, 2]
+    assert (early > 0.5).float().mean() > 0.25 and (early < 0.1).float().mean() > 0.1
+
+
+@pytest.mark.parametrize("name", sorted(SETBACKS))
+def test_setbacks_are_losses(name):
+    values = SETBACKS[name](progress(), dice())
+    assert torch.isfinite(values).all() and (values >= 0).all()
+    assert (name == "none") == bool((values == 0).all())
+
+
+def test_overfitting_sets_in_and_grows():
+    values = SETBACKS["overfit"](progress(), dice())
+    assert (torch.diff(values, dim=1) >= 0).all() and (values[:, 0] == 0).all() and (values[:, -1] > 0).all()
+
+
+def test_trends_have_the_shares_they_are_told():
+    only = Trends(shapes={"flat": 1.0, "power": 1.0}, setbacks={"none": 1.0}, reversed=0.0)
+    moved = (only.sample(progress(), generator=generator())[:, -1] > 0.5).sum()
+    assert not share_differs(int(moved), N, 0.5)
+    turned = Trends(shapes={"power": 1.0}, setbacks={"none": 1.0}, reversed=0.3)
+    assert not share_differs(int((turned.sample(progress(), generator=generator())[:, -1] < 0.5).sum()), N, 0.3)
+
+
+def test_what_hardly_changes_becomes_a_line():
+    drawn = torch.tensor([[1.0, 1.0, 1.0], [0.0, float("nan"), 2.0], [1.0, 4.0, 5.0]])
+    values = from_start_to_end(drawn, torch.tensor([[0.0, 0.3, 1.0]]).expand(3, -1))
+    torch.testing.assert_close(values[:, 0], torch.tensor([0.3, 0.3, 0.75]))
+
+
+# -- events
+
+
+@pytest.mark.parametrize("name", sorted(EFFECTS))
+def test_effects_gain_and_quieten(name):
+    made = EFFECTS[name](progress(), dice())
+    assert (made.gain >= -1e-6).all() and (made.quiet > 0).all() and (made.quiet <= 1).all()
+    assert made.total.shape == (N, 1)
+    if name in ("drops", "annealed"):
+        torch.testing.assert_close(made.gain[:, -1:], made.total, atol=1e-4, rtol=1e-3)
+        assert (made.quiet[:, -1] < 1).float().mean() > 0.9
+
+
+def test_annealing_rises_late_and_ends_quietly():
+    made = EFFECTS["annealed"](progress(), dice())
+    share = (made.gain[:, 30] / made.total[:, 0])[made.total[:, 0] > 0]  # a run may end before its rate falls
+    assert 0.2 < float(share.median()) < 0.6
+    assert float((made.quiet[:, -1] / made.quiet[:, 0]).median()) < 0.2
+
+
+def test_a_drop_jumps_within_a_few_points():
+    gain = EFFECTS["drops"](progress(points=200), dice()).gain
+    step = torch.diff(gain, dim=1).amax(1) / gain.amax(1).clamp(min=1e-6)
+    assert float((step > 0.3).float().mean()) > 0.25
+
+
+def test_spikes_recover():
+    values = spikes(progress(500, points=400), dice(500))
+    assert (values >= 0).all() and (values.amax(1) > 0).float().mean() > 0.95
+    assert float(values.median()) < 0.05 * float(values.amax(1).median())
+
+
+# -- noise
+
+
+def test_noise_levels_span_four_decades():
+    level = Noise().level(progress(), dice())[:, 0]
+    quiet, loud = level[level > 0].log10().quantile(torch.tensor([0.03, 0.97]))
+    assert loud - quiet > 4
+    assert not share_differs(int((level == 0).sum()), N, Noise().levels["none"])
+
+
+def test_noise_shrinks_and_grows_in_its_shares():
+    level = Noise(levels={"ordinary": 1.0}).level(progress(), dice())
+    ratio = level[:, -1] / level[:, 0]
+    assert not share_differs(int((ratio < 1 - 1e-6).sum()), N, Noise().shrinking)
+    assert not share_differs(int((ratio > 1 + 1e-6).sum()), N, Noise().growing)
+    assert 0.019 < float(ratio.min()) and float(ratio.max()) < 3.01
+
+
+@pytest.mark.parametrize("rho", [0.3, 0.9])
+def test_correlated_noise_keeps_its_variance(rho):
+    z = correlated(dice(20_000).normal(40), rho)
+    for column in (0, 1, 20, 39):
+        assert not mean_differs(z[:, column].square().numpy(), 1.0)
+    products = (z[:, 20] * z[:, 21]).numpy()
+    assert not mean_differs(products, rho)
+    assert mean_differs(products, rho + 0.1)
+
+
+def test_heavy_tails_are_heavy():
+    plain = Noise(heavy=0.0, correlated=0.0).standard(progress(), dice())
+    heavy = Noise(heavy=1.0, correlated=0.0).standard(progress(), dice())
+    assert not differs_from_law(plain.flatten()[:20_000].double().numpy(), stats.norm.cdf)
+    assert stats.kurtosis(heavy.flatten().numpy()) > 4
+
+
+# -- divergence
+
+
+def test_a_run_that_broke_off_does_not_come_back():
+    seen = torch.arange(30).expand(N, -1) < torch.randint(3, 31, (N, 1), generator=generator(1))
+    left, broken = Divergence(to_nan=0.4).breaks(seen, generator=generator())
+    assert (left <= seen).all() and left[:, 0].all()
+    assert (torch.diff(left.int(), dim=1) <= 0).all(), "NaN is absorbing"
+    assert ((left.sum(1) < seen.sum(1)) == broken).all()
+    assert 0.3 < float(broken.float().mean()) < 0.4
+
+
+def test_explosions_have_their_share_and_never_heal():
+    law = Divergence(finite=0.3, height=(1.0, 1e6))
+    worse = law.explosion(progress(), generator=generator())
+    assert torch.isfinite(worse).all() and (worse >= 0).all() and (torch.diff(worse, dim=1) >= 0).all()
+    assert float(worse.max()) <= 1.001e6
+    assert 0.25 < float((worse[:, -1] > 0).float().mean()) < 0.31
+
+
+# -- grids
+
+
+def test_times_increase_and_points_that_are_missing_come_last():
+    grid = Grids().sample(N, 50, 12, generator=generator())
+    steps, seen = torch.diff(grid.t, dim=1), grid.seen[:, 1:]
+    assert (steps[seen] > 0).all() and (torch.diff(grid.seen.int(), dim=1) <= 0).all()
+    assert (grid.progress >= 0).all() and (grid.progress <= 1).all()
+    assert (torch.diff(grid.progress, dim=1)[seen] >= 0).all()
+    assert (grid.t[grid.seen] <= (grid.end[:, None] * (1 + 1e-5)).expand_as(grid.t)[grid.seen]).all()
+    assert (grid.seen.sum(1) >= 2).all()
+
+
+def test_long_runs_are_thinned_and_go_on_after_what_is_shown():
+    law = Grids(
+        share_long=1.0, long=(1000, 1000), spacings={"linear": 1.0}, at_zero=0, late=0, moved=0, gap=(1, 1.0001)
+    )
+    grid = law.sample(200, 50, 12, generator=generator())
+    whole = grid.seen.sum(1) == 50
+    assert 0.1 < float(whole.float().mean()) < 0.35
+    assert (grid.seen[~whole].sum(1) <= 62).all() and (grid.seen[:, :50]).all()
+    assert (grid.progress[:, 49][whole] > 0.999).all() and (grid.progress[:, 61][~whole] > 0.999).all()
+    strides = grid.stride[:, 1:50]
+    assert (strides.amax(1) - strides.amin(1) <= 1).all()
+
+
+def test_usual_spacings_occur():
+    sqrt2 = Grids(spacings={"geometric": 1.0}, share_long=0, short=(12, 12), at_zero=0, late=0, moved=0)
+    t = sqrt2.sample(N, 20, 2, generator=generator()).t[:, :12]
+    gaps = torch.diff(t, dim=1)
+    ratio = gaps[:, 1:] / gaps[:, :-1]
+    torch.testing.assert_close(ratio[:, 0], ratio[:, -1], rtol=2e-2, atol=0)
+    assert float(((ratio[:, 3] - 2**0.5).abs() < 1e-2).float().mean()) > 0.1
+    at_zero = Grids(at_zero=1.0, late=0, moved=0).sample(100, 20, 2, generator=generator())
+    assert (at_zero.t[:, 0] == 0).all() and (at_zero.progress[:, 0] == 0).all()
+
+
+def test_given_times_stay_as_they_are():
+    t = torch.tensor([1.0, 4.0, 9.0])
+    grid = given(t, 5, generator=generator())
+    assert torch.equal(grid.t, t.expand(5, -1)) and grid.seen.all() and (grid.progress[:, -1] == 1).all()
+
+
+# -- scales
+
+
+def test_a_warp_is_monotone_and_keeps_its_ends():
+    g = torch.linspace(-0.5, 1.5, 400).expand(100, -1)
+    bent = warp(g, dice(100).log_uniform(0.5, 2), dice(100, 1).log_uniform(0.5, 2))
+    assert (torch.diff(bent, dim=1) >= -1e-6).all()
+    assert torch.equal(bent[g <= 0], g[g <= 0]) and torch.equal(bent[g >= 1], g[g >= 1])
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_metrics_keep_their_bounds_and_improve_in_their_direction(name):
+    p = progress()
+    noise = 0.3 * dice().normal(p.shape[1])
+    made = KINDS[name](p, noise, torch.zeros_like(p), dice())
+    for values in (made.y, made.signal):
+        assert torch.isfinite(values).all()
+        assert (values >= made.lower).all() and (values <= made.upper).all()
+    assert (made.sign * (made.signal[:, -1:] - made.signal[:, :1]) >= 0).all()
+    assert (made.unit > 0).all()
+    assert {"accuracy": (made.sign == 1).all(), "reward": (made.sign == 1).any()}.get(name, (made.sign == -1).all())
+
+
+def test_losses_span_six_decades():
+    p = progress()
+    made = KINDS["loss"](p, torch.zeros_like(p), torch.zeros_like(p), dice())
+    start = made.signal[:, 0].log10()
+    assert float(start.min()) < -2.8 and float(start.max()) > 2.8
+    assert (made.signal > 0).all()
+    moved = 1 - made.signal[:, -1] / made.signal[:, 0]
+    assert float((moved < 0.02).float().mean()) > 0.1
+
+
+def test_explosions_go_to_the_bad_side_and_stay_finite():
+    p = progress(500)
+    bad = torch.where(p > 0.5, 1e6, 0.0)
+    for name, kind in KINDS.items():
+        made = kind(p, torch.zeros_like(p), bad, dice(500))
+        upward = made.sign * made.signal
+        assert (upward[:, -1] <= upward[:, 0] + 1e-6).all() and torch.isfinite(made.y).all(), name
+
+
+def test_quantised_accuracies_are_counts():
+    p = progress()
+    made = KINDS["accuracy"](p, 0.1 * dice().normal(p.shape[1]), torch.zeros_like(p), dice())
+    y = (made.y / torch.where(made.y.amax(1, keepdim=True) > 1, 100.0, 1.0)).double().numpy()
+    tenths = (np.abs(10 * y - np.round(10 * y)) < 1e-5).all(1).mean()
+    assert 0.01 < tenths < 0.1  # 0.4 * 0.2 / 3 of them, by the settings, and those that stay at a bound
+
+
+def test_metrics_have_their_shares():
+    p = progress(points=5)
+    made = Scales(metrics={"accuracy": 0.7, "loss": 0.3}).sample(p, p * 0, p * 0, generator=generator())
+    assert not share_differs(int((made.sign < 0).sum()), N, 0.3)
+    known = made.lower[made.sign < 0]
+    assert not share_differs(int((known == 0).sum()), len(known), 0.75)
+    assert math.isinf(float(known.min()))
