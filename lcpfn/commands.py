@@ -209,10 +209,11 @@ def _open(curve: table.Curve, bounds: tuple[float | None, float | None]) -> str:
         low = -_round_up(-y.min(initial=0.0))
     if high is None:
         high = _round_up(y.max(initial=0.0) - low) + low
+    missing = "upper" if bounds[1] is None else "lower"
     return (
-        f"{curve.name} is open {'above' if bounds[1] is None else 'below'} by its name, and this checkpoint needs both "
-        f"bounds: say --bounds LOW,HIGH with values that it will not pass (all that is there lies within "
-        f"--bounds {low:g},{high:g}), or --checkpoint with one that was trained without bounds"
+        f"{curve.name} has no {missing} bound by its name, and this checkpoint needs both: say --bounds LOW,HIGH with "
+        f"values that it will not pass (all there are lie within --bounds {low:g},{high:g}), or --checkpoint with one "
+        "that was trained without bounds"
     )
 
 

@@ -22,6 +22,10 @@ LARGEST = 1 << 20  # bytes of a record that is looked into; larger ones hold pic
 FLOAT, DOUBLE, INT32, INT64, BFLOAT16, HALF = 1, 2, 3, 9, 14, 19
 CONTENT = {FLOAT: "<f4", DOUBLE: "<f8", INT32: "<i4", INT64: "<i8", BFLOAT16: "<u2", HALF: "<f2"}
 VALUES = {FLOAT: 5, DOUBLE: 6, INT32: 7, INT64: 10, BFLOAT16: 13, HALF: 13}
+EPOCHS = (
+    "epoch",
+    "train/epoch",
+)  # Lightning and Hugging Face log it as a scalar of its own, at the steps of the others
 SESSION_START = 1  # SessionLog.status: whatever stands at its step or later was written by a run that was given up
 
 
@@ -134,7 +138,7 @@ def read_events(paths: Sequence[Path], *, name: str, source: str) -> Run:
             first = min(values)
             kept = {step: value for step, value in points.get(tag, {}).items() if step < first}
             points[tag] = {**kept, **values}
-    epochs = points.pop("epoch", {})  # Lightning logs it as a scalar of its own, at the steps of the others
+    epochs = next((points.pop(tag) for tag in EPOCHS if tag in points), {})
     clocks = ("epoch", "step") if epochs else ("step",)
     timed = {
         tag: [(*([epochs.get(step)] if epochs else []), float(step), y) for step, y in values.items()]

@@ -43,8 +43,11 @@ def test_a_name_says_direction_and_bounds(capsys: pytest.CaptureFixture[str], tm
 
 
 ERRORS = {
-    "open above": ("--metric val_loss", r"open above by its name.*needs both bounds.*within --bounds 0,5\)"),
-    "open below": ("--metric neg_mean_squared_error", r"open below by its name.*within --bounds -10,0\)"),
+    "open above": (
+        "--metric val_loss",
+        r"val_loss has no upper bound by its name.*needs both: say --bounds.*within --bounds 0,5\)",
+    ),
+    "open below": ("--metric neg_mean_squared_error", r"has no lower bound by its name.*within --bounds -10,0\)"),
     "a loss by another name": ("--metric loss_scaled", r"lower seems to be better: say --direction min"),
     "a run of a table": ("--run a", r"log.csv is a table, which is one run: leave out --run a"),
     "a column": ("--metric acc", r"no column 'acc', only epoch, val_loss, loss_scaled, neg_mean_squared_error"),
@@ -88,6 +91,16 @@ def test_the_folder_of_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert (chosen["forecast"], chosen["assumed"]) == (alone["forecast"], {"direction": "name", "bounds": "name"})
     _, out, _ = run(capsys, "predict", logs, *question, "--run", "version_0")
     assert "4 values seen up to epoch 4, the best 0.45 at epoch 4" in out
+
+
+def test_what_diverged_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 0, "acc": 0.5}\n{"step": 1, "acc": NaN}\n{"step": 2, "acc": 0.6}\n')
+    document = answer(capsys, "predict", str(path), "--at", "9")
+    assert document["observed"] == {"count": 2, "last": {"t": 3, "y": 0.6}, "best": {"t": 3, "y": 0.6}}
+    path.write_text('{"step": 0, "acc": 0.5}\n{"step": 1, "acc": Infinity}\n')
+    code, _, err = run(capsys, "predict", str(path), "--at", "9")
+    assert code == 2 and re.search("finite", err)
 
 
 def test_what_a_restart_replaced_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -204,12 +204,13 @@ def test_steps_in_any_order_and_again(tmp_path: Path) -> None:
     np.testing.assert_allclose(logs.read(far, clock="rows").y, [0.1, 0.2, 0.3, 0.4])
 
 
-def test_epochs_that_lightning_logs_are_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tag", ["epoch", "train/epoch"])  # of Lightning, of Hugging Face
+def test_epochs_that_were_logged_are_times(tmp_path: Path, tag: str) -> None:
     events = []
     for epoch in range(3):
         for step in (10 * epoch + 4, 10 * epoch + 9):
-            events += [event(step, simple("train_loss", 1 / (1 + step))), event(step, simple("epoch", epoch))]
-        events += [event(10 * epoch + 9, simple("val_acc", 0.1 * epoch)), event(10 * epoch + 9, simple("epoch", epoch))]
+            events += [event(step, simple("train_loss", 1 / (1 + step))), event(step, simple(tag, epoch))]
+        events += [event(10 * epoch + 9, simple("val_acc", 0.1 * epoch)), event(10 * epoch + 9, simple(tag, epoch))]
     path = write(tmp_path, *events)
     curve = logs.read(path, metric="val_acc")
     assert (curve.clock, curve.t) == ("epoch", None)
