@@ -90,7 +90,7 @@ def _numbers(record: Mapping[str, object], before: str = "") -> Iterator[tuple[s
 def listed(names: Iterable[str]) -> str:
     """Names as an error gives them: all, or the first twenty and how many more.
 
-    >>> listed(["a", "b"]), listed(map(str, range(22)))[-20:]
+    >>> listed(["a", "b"]), listed(map(str, range(22)))[-18:]
     ('a, b', '17, 18, 19, 2 more')
     """
     every = list(names)

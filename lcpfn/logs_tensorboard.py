@@ -45,7 +45,7 @@ def masked_crc(data: bytes) -> int:
     """The checksum that TFRecord stores: CRC-32C (which zlib has not), rotated and shifted.
 
     >>> hex(masked_crc(b"123456789"))  # CRC-32C is 0xe3069283
-    '0xc78bc695'
+    '0xc78ab0e5'
     """
     crc = 0xFFFFFFFF
     for byte in data:
