@@ -1,6 +1,6 @@
 """What opponents share: a prefix in a unit of its own, the measurements that are still to come, beliefs made of draws.
 
-Letters: T observed points, Q query points, M later measurements, S draws, K mixture components.
+Letters: T observed points, N bins of them, Q query points, M later measurements, S draws, K mixture components.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ COMPONENTS = 16
 LEAST = 1e-4  # smallest unit, as a share of the range between the bounds, else of the values' magnitude
 FARTHEST = 1e4  # values further from the last one, in units, count as being there
 STEPS = 48  # later measurements that a path has at most; each stands for several in longer runs
+BINS = 60  # of a long prefix, on a log grid of time; values are averaged within
 SEED = 0
 
 Forecast = Callable[["Prefix", np.ndarray, str], Belief]
@@ -91,6 +92,19 @@ def each(
     """The beliefs of a method that takes curves one by one."""
     asked = [np.asarray(part, dtype=np.float64) for part in t_query]
     return [forecast(Prefix.of(*curve, metric), times, kind) for *curve, times in zip(y, t, asked)]
+
+
+def binned(t: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times, values and numbers of points (N,) of at most BINS bins on a log grid of time."""
+    if len(t) <= BINS:
+        return t, u, np.ones(len(t))
+    x = np.log(t)
+    edges = np.linspace(x[0], x[-1] + 1e-9, BINS + 1)
+    place = np.searchsorted(edges, x, side="right") - 1
+    count = np.bincount(place, minlength=BINS)
+    kept = count > 0
+    means = [np.bincount(place, part, minlength=BINS)[kept] / count[kept] for part in (x, u)]
+    return np.exp(means[0]), means[1], count[kept].astype(np.float64)
 
 
 def ahead(t: np.ndarray, until: float) -> tuple[np.ndarray, np.ndarray]:

@@ -16,14 +16,13 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-from opponents_draws import COMPONENTS, Prefix, ahead, draw_generator, each, peaks, read_off
+from opponents_draws import COMPONENTS, Prefix, ahead, binned, draw_generator, each, peaks, read_off
 from scipy.optimize import least_squares
 from scipy.special import ndtri
 
 from lcpfn.belief import Belief
 from lcpfn.metric import Metric
 
-BINS = 60  # of a long prefix, on a log grid of time; values are averaged within
 REPLICATES = 4 * COMPONENTS
 HUBER = 2.5  # residuals beyond so many robust standard deviations count less
 STARTS = 3  # of the local search
@@ -34,6 +33,8 @@ LEAST_JUMP = 0.1  # ... and as a share of the median absolute difference of neig
 CAUTION = 3.0  # units that a curve may move until four times the last time before a fit is penalised for it
 MISFIT = 0.6  # standard deviation, in units, of how far a curve has left its formula after a doubling of the time
 FAR = 1e3  # units from the last value beyond which no fit is believed
+
+SETTINGS = {"replicates": REPLICATES, "starts": STARTS, "caution": CAUTION, "misfit": MISFIT, "noise": LEAST_NOISE}
 
 Basis = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (M,) times relative to the last, (G, P) log parameters: (G, M)
 
@@ -209,19 +210,6 @@ def fit(formula: Formula, t: np.ndarray, u: np.ndarray, *, generator: np.random.
     noise = late * np.sqrt(dof / generator.chisquare(dof + 1, REPLICATES))
     strays = ndtri((generator.permutation(REPLICATES) + 0.5) / REPLICATES)
     return Fit(formula, centre, grid, np.concatenate([places[at], lines], axis=1), noise, strays, last)
-
-
-def binned(t: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times, values and numbers of points (N,) of at most BINS bins on a log grid of time."""
-    if len(t) <= BINS:
-        return t, u, np.ones(len(t))
-    x = np.log(t)
-    edges = np.linspace(x[0], x[-1] + 1e-9, BINS + 1)
-    place = np.searchsorted(edges, x, side="right") - 1
-    count = np.bincount(place, minlength=BINS)
-    kept = count > 0
-    means = [np.bincount(place, part, minlength=BINS)[kept] / count[kept] for part in (x, u)]
-    return np.exp(means[0]), means[1], count[kept].astype(np.float64)
 
 
 def _curves(formula: Formula, whole: np.ndarray, t: np.ndarray) -> np.ndarray:
