@@ -190,6 +190,8 @@ def _of_folder(folder: Path) -> Iterator[Run]:
 
 def _of_member(path: Path, name: str) -> list[Run]:
     """The runs in a file of a folder, none if it is something else: not all that lies there is a log."""
+    if not path.is_file():  # a pipe would wait for ever, a link may lead nowhere
+        return []
     with path.open("rb") as file:
         head = file.read(HEAD)
     if is_database(head):

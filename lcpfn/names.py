@@ -31,7 +31,7 @@ TABLE = (
         (0, 1),
         "accuracy, acc, acc norm, top, categorical accuracy, correct, exact match, em, pass at, "
         "auc, auroc, auprc, roc auc, pr auc, roc auc ovr, average precision, ap, map, ar, mar, "
-        "f1, f, fbeta, precision, prec, recall, tpr, tnr, sensitivity, specificity, "
+        "f1, f2, fbeta, precision, prec, recall, tpr, tnr, sensitivity, specificity, "
         "dice, dice coefficient, dice coef, iou, miou, jaccard, pq, "
         "bleu, sacrebleu, rouge, rouge l, rougel, rougelsum, meteor, chrf, spbleu, bertscore, "
         "ndcg, mrr, hits, hit rate, hit ratio, win rate, winrate, success, success rate, is success, solve rate",
@@ -43,11 +43,16 @@ TABLE = (
     Entry("max", (1, None), "inception"),
     Entry("max", (None, None), "return, returns, reward, rewards, rew, episodic return, score, psnr, elbo, snr, sdr"),
     Entry("max", (None, None), "log likelihood, loglikelihood, loglik, log prob, logprob, elo"),
-    Entry("min", (0, 1), "error, err, error rate, err rate, classification error", share=True),
-    Entry("min", (0, 1), "misclassification, misclassification rate, misclassification error, top error", share=True),
+    Entry("min", (0, 1), "error, err, error top, err top, error rate, err rate, classification error", share=True),
+    Entry(
+        "min",
+        (0, 1),
+        "misclassification, misclassification rate, misclassification error, top error, top err",
+        share=True,
+    ),
     Entry("min", (0, 1), "ece, calibration error, eer, equal error rate, fpr, fnr, miss rate, hamming", share=True),
     # Rates of edits: more insertions than words carry them past 1.
-    Entry("min", (0, None), "wer, cer, ter, per, der, word error rate, character error rate, char error rate"),
+    Entry("min", (0, None), "wer, cer, word error rate, character error rate, char error rate"),
     Entry("min", (1, None), "perplexity, ppl"),
     Entry("min", (0, None), "log perplexity, log ppl, bits per byte, bpb, bits per character, bpc, bpd"),
     Entry("min", (0, None), "loss, losses, cost, ce, bce, nll, negative log likelihood"),

@@ -234,6 +234,7 @@ def test_what_else_lies_in_a_folder_is_passed_over(tmp_path: Path) -> None:
     write(tmp_path / "begun" / "metrics.csv", "epoch,acc\n")
     write(tmp_path / "begun" / "result.json", "")
     (tmp_path / "model.bin").write_bytes(bytes(range(256)))
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "absent")
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path} holds no log that can be read: no event file")):
         logs.read(tmp_path)
     write(tmp_path / "train" / "metrics.csv", "epoch,acc\n1,0.5\n2,0.6\n")

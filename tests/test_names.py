@@ -81,6 +81,9 @@ KNOWN = {
     "val_error": ERROR,
     "validation/error_rate": ERROR,
     "top1_error": ERROR,
+    "val_error_top5": ERROR,
+    "err@1": ERROR,
+    "reconstruction_error": LOSS,
     "brier_score": LOSS,
     "policy_loss": Metric("min"),
     "neg_mean_squared_error": Metric("max", bounds=(None, 0)),
@@ -165,7 +168,12 @@ def test_values_decide_what_a_name_leaves_open(name: str, values: object, bounds
 
 def test_a_word_anywhere_may_warn_of_a_loss() -> None:
     assert lower_is_better("loss_scaled") and lower_is_better("Val Error (smoothed)") and lower_is_better("ppl/x")
-    assert not lower_is_better("accuracy") and not lower_is_better("closs") and not lower_is_better("")
+    assert (
+        not lower_is_better("images_per_second")
+        and not lower_is_better("accuracy")
+        and not lower_is_better("closs")
+        and not lower_is_better("")
+    )
 
 
 def test_no_name_stands_twice_in_the_table() -> None:
