@@ -109,3 +109,15 @@ def test_what_a_restart_replaced_is_told(capsys: pytest.CaptureFixture[str], tmp
     code, out, err = run(capsys, "predict", str(path), "--at", "9")
     assert (code, err) == (0, "lcpfn: 2 values are left out: a restart came to their times again\n")
     assert "4 values seen up to epoch 4" in out
+
+
+def test_a_study_says_which_direction_is_better(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    operations = [{"op_code": 0, "study_name": "s", "directions": [1]}, {"op_code": 4, "study_id": 0}]
+    operations += [{"op_code": 7, "trial_id": 0, "step": i, "intermediate_value": 0.9 - 0.1 * i} for i in range(4)]
+    path = tmp_path / "journal.log"
+    path.write_text("".join(json.dumps(operation) + "\n" for operation in operations))
+    document = answer(capsys, "predict", str(path), "--at", "9")
+    assert document["metric"] == {"direction": "min", "bounds": [0, 1]}
+    assert document["assumed"] == {"direction": "log", "bounds": "checkpoint"}
+    _, out, _ = run(capsys, "predict", str(tmp_path), "--at", "9")
+    assert out.startswith("value (lower is better by the log, from 0 to 1 by the checkpoint): 4 values")
