@@ -1,0 +1,87 @@
+"""The official downloads of LCBench, NATS-Bench, TaskSet and PD1, each found through an environment variable.
+
+How to get each of them stands in the file that reads it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import official_lcbench
+import official_nats
+import official_pd1
+import official_taskset
+from raw import Kinds, Raw, wanted
+
+FEWEST = 5  # points of a curve, as in the Parquet collection
+
+
+@dataclass(frozen=True)
+class Official:
+    """A benchmark in the layout of its authors.
+
+    Attributes:
+        variable: of the environment, with the path of the data.
+        kinds: which metrics are forecast, as `curves.FORECAST` says it.
+        read: yields its curves, given the path, whether a task is wanted, how many runs of a task are needed, and the
+            seed.
+    """
+
+    variable: str
+    kinds: Kinds
+    read: Callable[..., Iterator[Raw]]
+
+
+SOURCES = {
+    "lcbench": Official(
+        "LCPFN_LCBENCH", (("validation/accuracy",), ("validation/cross_entropy",)), official_lcbench.read
+    ),
+    "nats_bench": Official(
+        "LCPFN_NATS_BENCH",
+        (("x-valid/accuracy", "ori-test/accuracy"), ("x-valid/loss", "ori-test/loss")),
+        official_nats.read,
+    ),
+    "pd1": Official("LCPFN_PD1", (("valid/error_rate",), ("valid/ce_loss",)), official_pd1.read),
+    "taskset_official": Official("LCPFN_TASKSET", (("valid/loss",),), official_taskset.read),
+}
+
+
+def present() -> tuple[str, ...]:
+    """Names of the benchmarks whose variable is set."""
+    return tuple(name for name, each in SOURCES.items() if os.environ.get(each.variable))
+
+
+def read(
+    source: str,
+    *,
+    tasks: Sequence[str] | None = None,
+    split: str | None = None,
+    per_task: int | None = None,
+    seed: int = 0,
+) -> Iterator[Raw]:
+    """The curves of a benchmark, all metrics; those of fewer than five points are left out.
+
+    Args:
+        source: a name of `SOURCES`.
+        tasks: of these tasks only.
+        split: of this part of the tasks only.
+        per_task: runs of a task that are needed; a reader may yield more.
+        seed: of the order in which runs are drawn.
+
+    Raises:
+        FileNotFoundError: the variable is not set, or there is nothing where it points.
+        ValueError: no such split.
+    """
+    each = SOURCES[source]
+    told = os.environ.get(each.variable)
+    if not told or not Path(told).exists():
+        raise FileNotFoundError(
+            f"{each.variable} must be the path of the data of {source}, got {told!r}; "
+            f"benchmarks/{each.read.__module__}.py says where to get them"
+        )
+    found = each.read(Path(told), partial(wanted, tasks=tasks, split=split), per_task=per_task, seed=seed)
+    return (raw for raw in found if len(raw.t) >= FEWEST)
