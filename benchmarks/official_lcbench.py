@@ -51,10 +51,10 @@ def read(path: Path, wanted: Callable[[str], bool], *, per_task: int | None = No
 def _runs(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, Any]]:
     """Data set, setting and run, parsed one at a time: all at once would take several times the memory."""
     at = _past("{", text, 0)
-    while text[at] != "}":
+    while text[at : at + 1] != "}":
         task, at = _key(text, at)
         at = _past("{", text, at)
-        while text[at] != "}":
+        while text[at : at + 1] != "}":
             run, at = _key(text, at)
             found, at = _DECODER.raw_decode(text, at)
             if wanted(task):
@@ -87,4 +87,4 @@ def _key(text: str, at: int) -> tuple[str, int]:
 def _next(text: str, at: int) -> int:
     """The next member of an object, or its end."""
     at = _skip(text, at)
-    return _skip(text, at + 1) if text[at] == "," else at
+    return _skip(text, at + 1) if text[at : at + 1] == "," else at

@@ -18,7 +18,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from raw import Raw
@@ -29,20 +29,19 @@ METRICS = tuple(f"{part}/{name}" for part in ("valid", "test", "train") for name
 
 def read(path: Path, wanted: Callable[[str], bool], *, per_task: int | None = None, seed: int = 0) -> Iterator[Raw]:
     """The curves of the wanted tasks by step, of all runs: the files are in no order, however few are needed."""
-    for file in _files(path):
-        for line in io.TextIOWrapper(file, encoding="utf-8"):
-            found = json.loads(line)
-            task = task_of(found)
-            if not wanted(task) or not found.get("global_step"):
-                continue
-            t = np.array(found["global_step"], dtype=float)
-            for name in METRICS:
-                y = np.array(found.get(name) or [], dtype=float)
-                n = min(len(t), len(y))  # a list of a diverged run can be short
-                known = np.isfinite(t[:n])
-                times, last = np.unique(t[:n][known][::-1], return_index=True)  # of a step logged twice the later one
-                values = y[:n][known][::-1][last]
-                yield Raw(task, found["trial_dir"], name, "min", "step", times, values)
+    for line in _lines(path):
+        found = json.loads(line)
+        task = task_of(found)
+        if not wanted(task) or not found.get("global_step"):
+            continue
+        t = np.array(found["global_step"], dtype=float)
+        for name in METRICS:
+            y = np.array(found.get(name) or [], dtype=float)
+            n = min(len(t), len(y))  # a list of a diverged run can be short
+            known = np.isfinite(t[:n])
+            times, last = np.unique(t[:n][known][::-1], return_index=True)  # of a step logged twice the later one
+            values = y[:n][known][::-1][last]
+            yield Raw(task, found["trial_dir"], name, "min", "step", times, values)
 
 
 def task_of(found: dict[str, Any]) -> str:
@@ -57,16 +56,17 @@ def task_of(found: dict[str, Any]) -> str:
     return "_".join([*parts, "batch_size", str(int(found["hps.batch_size"]))])
 
 
-def _files(path: Path) -> Iterator[IO[bytes]]:
-    """The files of runs, open and unpacked, whether they lie in an archive or in a folder."""
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of the files of runs, whether they lie in an archive or in a folder."""
     if path.is_dir():
         for file in sorted(path.rglob("pd1_*")):
             if FILES.fullmatch(file.name):
-                with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-                    yield lines
+                with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
+                    yield from lines
         return
     with tarfile.open(path) as archive:
         for member in archive:
-            file = archive.extractfile(member) if FILES.fullmatch(Path(member.name).name) else None
-            if file is not None:
-                yield gzip.open(file) if member.name.endswith(".gz") else file
+            packed = archive.extractfile(member) if FILES.fullmatch(Path(member.name).name) else None
+            if packed is not None:
+                with gzip.open(packed, "rt") if member.name.endswith(".gz") else io.TextIOWrapper(packed) as lines:
+                    yield from lines
