@@ -57,19 +57,17 @@ class Curves:
 
     def to(self, device: torch.device | str) -> "Curves":
         """Returns the same curves on `device`."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Curves(**{name: None if part is None else part.to(device) for name, part in parts.items()})
+        return Curves(**{name: part if part is None else part.to(device) for name, part in self._parts().items()})
 
     def __getitem__(self, rows: slice | Tensor) -> "Curves":
         """Returns some of the curves."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Curves(**{name: None if part is None else part[rows] for name, part in parts.items()})
+        return Curves(**{name: part if part is None else part[rows] for name, part in self._parts().items()})
 
     def upward(self) -> "Curves":
         """Returns the same curves in the direction in which higher is better: the others, and their bounds, negated."""
         if self.sign is None:
             return self
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts = self._parts()
         sign = self.sign[:, None]
         parts |= {"y": self.y * sign, "signal": self.signal * sign, "sign": None}
         if self.lower is not None and self.upper is not None:
@@ -77,6 +75,9 @@ class Curves:
             parts["lower"] = torch.where(falls, -self.upper, self.lower)
             parts["upper"] = torch.where(falls, -self.lower, self.upper)
         return Curves(**parts)
+
+    def _parts(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Prior(Protocol):

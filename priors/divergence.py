@@ -17,11 +17,13 @@ class Divergence:
     Attributes:
         to_nan: Share of runs that break off in NaN, half of them within the first few points.
         finite: Share of runs that explode to finite values and stay there or go on.
+        dead: Share of these that do not move any more once they have exploded: their noise is gone.
         height: Smallest and largest explosion, in gains of the curve; the logarithm is uniform.
     """
 
     to_nan: float = 0.07
-    finite: float = 0.05
+    finite: float = 0.07
+    dead: float = 0.6
     height: tuple[float, float] = (1.0, 1e6)
 
     def __post_init__(self) -> None:
@@ -29,16 +31,23 @@ class Divergence:
         if not (0 <= self.to_nan <= 1 and 0 <= self.finite <= 1):
             raise ValueError(f"shares lie in [0, 1], got to_nan={self.to_nan}, finite={self.finite}")
 
-    def explosion(self, progress: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Returns how far each point lies on the bad side, (n, T), in gains; 0 for most runs, and before the onset."""
+    def explosion(self, progress: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Returns how far each point lies on the bad side, (n, T), in gains, and whether the run is dead there, (n, T).
+
+        0 and False for most runs, and before the onset.
+        """
         dice = Dice(len(progress), generator=generator)
-        onset = torch.where(dice.coin(0.4), dice.log_uniform(1e-3, 0.3), dice.uniform())
+        onset = torch.where(dice.coin(0.3), dice.log_uniform(1e-3, 0.3), dice.uniform())
+        onset = torch.where(dice.coin(0.4), progress[:, :1], onset)  # with the first step
         since = (progress - onset).clamp(min=0)
         height, width = dice.log_uniform(*self.height), dice.log_uniform(1e-3, 0.3)
         jump = height * (1 - torch.exp(-since / width))
         growth = torch.expm1((height.log() * since / (1 - onset).clamp(min=1e-3)).clamp(max=height.log()))
         path = torch.where(dice.coin(0.6), jump, growth)
-        return torch.where(dice.coin(self.finite), path, 0.0)
+        dead = dice.coin(self.dead)
+        path = torch.where(dead, height * (since > 0), path)
+        path = torch.where(dice.coin(self.finite), path, 0.0)
+        return path, dead & (path > 0)
 
     def breaks(self, seen: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Returns which of the points (n, T) are left, and which runs (n,) broke off; one point is always left."""

@@ -104,7 +104,9 @@ class General:
         effect, spikes = self.events.sample(progress, generator=generator)
         shown = (trend + effect.gain) / (1 + effect.total)
         noise = self.noise.sample(progress, generator=generator) * effect.quiet - spikes
-        worse = self.divergence.explosion(progress, generator=generator)
+        worse, dead = self.divergence.explosion(progress, generator=generator)
+        shown = torch.where(dead, 0.0, shown)
+        noise = torch.where(dead, 0.0, noise)
         begin = torch.zeros_like(progress)
         begin[:, :1] = self.noise.first(dice)
         made = self.scales.sample(shown, noise, worse + begin, generator=generator)

@@ -69,9 +69,11 @@ def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float) -> Me
     chance = torch.where(dice.coin(0.15), 0.0, chance)
     top = chance + (1 - chance) * torch.where(dice.coin(0.15), 1.0, _small(dice, 0.3))
     gain = top - chance
-    signal = (chance + gain * (g - x).clamp(-MOST, MOST)).clamp(0, 1)
+    lowest = torch.where(dice.coin(0.3), -MOST, 0.0)  # a network that broke down guesses: it is at chance, not at 0
+    g = torch.where(x > 0, torch.maximum(g - x, torch.minimum(g, lowest)), g)
+    signal = (chance + gain * g.clamp(-MOST, MOST)).clamp(0, 1)
     spread = torch.where(dice.coin(0.4), 2 * (signal * (1 - signal)).sqrt() + 0.02, 1.0)  # none is left at the bounds
-    y = (chance + gain * (g - x + e * spread).clamp(-MOST, MOST)).clamp(0, 1)
+    y = (chance + gain * (g + e * spread).clamp(-MOST, MOST)).clamp(0, 1)
     cases = torch.where(dice.coin(0.2), dice.pick((10, 20, 50)), dice.log_uniform(50, 2e4)).round()
     y = torch.where(dice.coin(0.4), (y * cases).round() / cases, y)
     full = torch.where(dice.coin(0.3), 100.0, 1.0)

@@ -212,9 +212,13 @@ def test_a_run_that_broke_off_does_not_come_back():
 
 def test_explosions_have_their_share_and_never_heal():
     law = Divergence(finite=0.3, height=(1.0, 1e6))
-    worse = law.explosion(progress(), generator=generator())
+    worse, dead = law.explosion(progress(), generator=generator())
     assert torch.isfinite(worse).all() and (worse >= 0).all() and (torch.diff(worse, dim=1) >= 0).all()
     assert float(worse.max()) <= 1.001e6
+    ends = worse[:, -1] > 0
+    assert not share_differs(int(dead[:, -1].sum()), int(ends.sum()), law.dead)
+    last = worse[dead[:, -1]]
+    assert ((last == 0) | (last == last[:, -1:])).all(), "what is dead does not move"
     assert 0.25 < float((worse[:, -1] > 0).float().mean()) < 0.31
 
 

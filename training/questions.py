@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,8 +27,9 @@ class Questions:
 
     def to(self, device: torch.device | str) -> Questions:
         """The same questions on `device`."""
-        parts = (getattr(self, each.name) for each in fields(self))
-        return Questions(*(None if part is None else part.to(device) for part in parts))
+        valid = None if self.valid is None else self.valid.to(device)
+        parts = (part.to(device) for part in (self.after, self.t_query, self.answer, self.kinds))
+        return Questions(*parts, valid)
 
     def __getitem__(self, rows: slice) -> Questions:
         """The questions about some of the curves."""
