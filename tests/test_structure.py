@@ -191,7 +191,7 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     names = {extra: {re.split(r"[\[>=<]", line)[0] for line in lines} for extra, lines in lists.items()}
     modules = {"scikit-learn": "sklearn", "arviz-stats": "arviz_stats"}
     declared = {name: modules.get(name, name) for extra in names.values() for name in extra}
-    elsewhere = {"build", "setuptools", "mypy", "ruff", "pyarrow"}  # run as commands, the last one by pandas
+    elsewhere = {"build", "setuptools", "mypy", "ruff"}  # run as commands
     parts = {"core", "train", "plot"}
     allowed = {
         where: {declared[name] for extra in parts | more for name in names[extra]} | set(sys.stdlib_module_names)
