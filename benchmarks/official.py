@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import official_lcbench
@@ -73,15 +72,22 @@ def read(
         seed: of the order in which runs are drawn.
 
     Raises:
-        FileNotFoundError: the variable is not set, or there is nothing where it points.
+        FileNotFoundError: the variable is not set, or there are no data where it points.
         ValueError: no such split.
     """
     each = SOURCES[source]
     told = os.environ.get(each.variable)
+    advice = f"benchmarks/{each.read.__module__}.py says where to get them"
     if not told or not Path(told).exists():
-        raise FileNotFoundError(
-            f"{each.variable} must be the path of the data of {source}, got {told!r}; "
-            f"benchmarks/{each.read.__module__}.py says where to get them"
-        )
-    found = each.read(Path(told), partial(wanted, tasks=tasks, split=split), per_task=per_task, seed=seed)
-    return (raw for raw in found if len(raw.t) >= FEWEST)
+        raise FileNotFoundError(f"{each.variable} must be the path of the data of {source}, got {told!r}; {advice}")
+    met: set[str] = set()
+
+    def asked_for(task: str) -> bool:
+        met.add(task)
+        return wanted(task, tasks=tasks, split=split)
+
+    for raw in each.read(Path(told), asked_for, per_task=per_task, seed=seed):
+        if len(raw.t) >= FEWEST:
+            yield raw
+    if not met:
+        raise FileNotFoundError(f"{each.variable} must lead to the data of {source}, got none in {told!r}; {advice}")

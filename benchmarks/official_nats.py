@@ -36,29 +36,33 @@ _HARMLESS = {
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.multiarray", "_reconstruct"),
 }
+_MANY = 10**6  # more than there are architectures
 _SERIES = {"acc1es": ("accuracy", "max"), "losses": ("loss", "min")}
 
 
 def read(path: Path, wanted: Callable[[str], bool], *, per_task: int | None = None, seed: int = 0) -> Iterator[Raw]:
-    """The curves of the wanted data sets by epoch, of `per_task` architectures in an order that the seed decides.
+    """The curves of the wanted data sets by epoch.
 
-    An architecture has at least one run on each data set, so that many are enough.
+    With `per_task` only so many architectures are opened, in an order that the seed decides, and of each of them one
+    run on a data set: the others differ in the seed or in the number of epochs, and come after all architectures.
     """
     files = [path] if path.is_file() else sorted(path.rglob(f"*{SUFFIX}"))
     alone = [file for file in files if re.fullmatch(r"\d{6}", file.name.removesuffix(SUFFIX))]
-    whole = [file for file in files if file not in alone and not file.name.startswith("meta.")]
     found: list[tuple[int, str, Path | dict[str, Any]]] = [
         (rank(seed, file.parent.name, file.name), file.name.removesuffix(SUFFIX), file) for file in alone
     ]
-    for file in whole:
-        infos = load(file)["arch2infos"]
-        found += [(rank(seed, file.name, index), f"{index:06d}", info) for index, info in infos.items()]
+    for file in files:
+        unpacked = file.with_name(file.name.removesuffix(SUFFIX) + "-simple")
+        if file not in alone and not file.name.startswith("meta.") and (file == path or not unpacked.is_dir()):
+            infos = load(file)["arch2infos"]
+            found += [(rank(seed, unpacked.name, f"{i:06d}{SUFFIX}"), f"{i:06d}", info) for i, info in infos.items()]
     found.sort(key=lambda item: item[:2])
-    place = 0
-    for _, index, info in found[:per_task]:
-        for raw in _curves(index, load(info) if isinstance(info, Path) else info, wanted):
-            yield Raw(*raw, place)
-            place += 1
+    for position, (_, index, info) in enumerate(found[:per_task]):
+        for task, runs in _runs(index, load(info) if isinstance(info, Path) else info).items():
+            if wanted(task):
+                order = sorted(runs, key=lambda run: rank(seed, task, run))
+                for k, run in enumerate(order if per_task is None else order[:1]):
+                    yield from _curves(task, run, runs[run], place=k * _MANY + position)
 
 
 def load(path: Path) -> Any:
@@ -82,19 +86,23 @@ class _Numbers(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _curves(index: str, info: dict[str, Any], wanted: Callable[[str], bool]) -> Iterator[tuple[Any, ...]]:
-    for epochs, runs in sorted(info.items()):
-        space = "tss" if "|" in runs["arch_str"] else "sss"
-        for (task, seed), result in sorted(runs["all_results"].items()):
-            if not wanted(task):
-                continue
-            run = f"{space}/{index}/hp{epochs}/seed{seed}"
-            for series, (name, direction) in _SERIES.items():
-                by_epoch: dict[str, dict[int, float]] = {"train": dict(result[f"train_{series}"])}
-                for key, value in result[f"eval_{series}"].items():
-                    evaluation, epoch = key.rsplit("@", 1)
-                    by_epoch.setdefault(evaluation, {})[int(epoch)] = value
-                for evaluation, values in by_epoch.items():
-                    t = np.array(sorted(values))
-                    y = np.array([values[epoch] for epoch in t], dtype=float)
-                    yield task, run, f"{evaluation}/{name}", direction, "epoch", t + 1.0, y
+def _runs(index: str, info: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The results of an architecture by data set and run."""
+    found: dict[str, dict[str, Any]] = {}
+    for epochs, part in info.items():
+        space = "tss" if "|" in part["arch_str"] else "sss"
+        for (task, seed), result in part["all_results"].items():
+            found.setdefault(task, {})[f"{space}/{index}/hp{epochs}/seed{seed}"] = result
+    return found
+
+
+def _curves(task: str, run: str, result: dict[str, Any], *, place: int) -> Iterator[Raw]:
+    for series, (name, direction) in _SERIES.items():
+        by_epoch: dict[str, dict[int, float]] = {"train": dict(result[f"train_{series}"])}
+        for key, value in result[f"eval_{series}"].items():
+            evaluation, epoch = key.rsplit("@", 1)
+            by_epoch.setdefault(evaluation, {})[int(epoch)] = value
+        for evaluation, values in by_epoch.items():
+            t = np.array(sorted(values))
+            y = np.array([values[epoch] for epoch in t], dtype=float)
+            yield Raw(task, run, f"{evaluation}/{name}", direction, "epoch", t + 1.0, y, place)

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import tarfile
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,6 +56,10 @@ def test_a_path_that_is_missing_is_asked_for(source: str, monkeypatch: pytest.Mo
             FileNotFoundError, match=rf"{variable} must be the path .* benchmarks/official_\w+\.py says"
         ):
             curves.read(source)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv(variable, str(tmp_path / "empty"))
+    with pytest.raises(FileNotFoundError, match=f"{variable} must lead to the data of {source}, got none in"):
+        curves.read(source)
     text = official.SOURCES[source].read.__globals__["__doc__"]
     assert "To get it:" in text
     assert variable in text
@@ -221,11 +226,12 @@ def test_nats_bench_as_one_file_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp
     whole["arch2infos"] = {i: nats_info(i, TSS, 200) for i in range(3)}
     nats_write(tmp_path / "NATS-tss-v1_0-3ffb9.pickle.pbz2", whole)
     both = []
-    for name in ("NATS-tss-v1_0-3ffb9-simple", "NATS-tss-v1_0-3ffb9.pickle.pbz2"):
+    for name in (".", "NATS-tss-v1_0-3ffb9-simple", "NATS-tss-v1_0-3ffb9.pickle.pbz2"):
         monkeypatch.setenv("LCPFN_NATS_BENCH", str(tmp_path / name))
-        found = curves.read("nats_bench")
+        assert len(curves.read("nats_bench", tasks=["cifar10"])) == 3 * 2 * 2
+        found = curves.read("nats_bench", per_task=2)
         both.append({(each.task, each.run, each.name, each.metric, each.y.tobytes()) for each in found})
-    assert both[0] == both[1]
+    assert both[0] == both[1] == both[2]
 
 
 def test_nats_bench_opens_no_more_architectures_than_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -233,10 +239,13 @@ def test_nats_bench_opens_no_more_architectures_than_needed(monkeypatch: pytest.
     monkeypatch.setenv("LCPFN_NATS_BENCH", str(tmp_path))
     opened, real = [], nats.load
     monkeypatch.setattr(nats, "load", lambda path: opened.append(path) or real(path))
-    drawn = {n: [each.run for each in curves.read("nats_bench", tasks=["cifar10"], per_task=n)] for n in (2, 5)}
-    assert len(opened) == 7
-    assert len(set(drawn[5])) == 5
-    assert drawn[2] == drawn[5][: len(drawn[2])]
+    read = partial(curves.read, "nats_bench", tasks=["cifar10"], metrics=["ori-test/loss"])
+    few, more, every = ([each.run for each in read(per_task=n)] for n in (2, 5, None))
+    assert len(opened) == 2 + 5 + 9
+    assert few == more[:2]
+    assert more == every[:5]
+    assert len({run.split("/")[1] for run in more}) == 5, "one run of an architecture"
+    assert len(every) == 18
 
 
 @pytest.mark.parametrize("harm", [os.system, eval, getattr, np.load])
