@@ -104,7 +104,7 @@ def read(
         raws = official.read(source, tasks=tasks, split=split, per_task=per_task, seed=seed)
     else:
         kinds = FORECAST.get(source, ())
-        names = metrics or [name for names in kinds for name in names]
+        names = [name for names in kinds for name in names] if metrics is None else metrics
         raws = _parquet(source, names, tasks=tasks, split=split)
     kept = chosen(raws, kinds) if metrics is None else [each for each in raws if each.name in metrics]
     return assemble(source, kept, per_task=per_task, seed=seed)

@@ -68,7 +68,8 @@ def read(
         source: a name of `SOURCES`.
         tasks: of these tasks only.
         split: of this part of the tasks only.
-        per_task: runs of a task that are needed; a reader may yield more.
+        per_task: runs of a task that are needed. A reader that saves time or memory by it yields fewer than all, and
+            scale and resolution are then decided from those.
         seed: of the order in which runs are drawn.
 
     Raises:

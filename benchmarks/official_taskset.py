@@ -13,12 +13,13 @@ with channels train, validation (inner), validation (outer) and test. Of a json:
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from raw import Raw
+from raw import Raw, rank
 
 SUFFIX = "_10000_replica5.npz"
 CHANNELS = ("train/loss", "valid/loss", "outer_valid/loss", "test/loss")
@@ -26,13 +27,20 @@ STEPS = 200.0 * np.arange(51)  # of the json files, which do not say
 
 
 def read(path: Path, wanted: Callable[[str], bool], *, per_task: int | None = None, seed: int = 0) -> Iterator[Raw]:
-    """The curves of the wanted tasks by step, of all settings: a file is read as a whole, however few are needed."""
+    """The curves of the wanted tasks by step, of each set of settings the first `per_task` in the order of a hash."""
     for file in sorted(path.glob(f"*/*{SUFFIX}")):
         if wanted(file.parent.name):
-            yield from _npz(file)
+            yield from _drawn(_npz(file), per_task=per_task, seed=seed)
     for file in sorted(path.glob("*.json")):
         if wanted(file.stem):
-            yield from _json(file)
+            yield from _drawn(_json(file), per_task=per_task, seed=seed)
+
+
+def _drawn(raws: Iterable[Raw], *, per_task: int | None, seed: int) -> Iterator[Raw]:
+    """The runs that can be among the first of a task: all of the 1,162 tasks would not fit into memory."""
+    placed = [dataclasses.replace(each, place=rank(seed, each.task, each.run)) for each in raws]
+    first = set(sorted({each.place for each in placed})[:per_task])
+    return (each for each in placed if each.place in first)
 
 
 def _npz(path: Path) -> Iterator[Raw]:

@@ -290,6 +290,9 @@ def test_taskset_averages_the_replicas(monkeypatch: pytest.MonkeyPatch, tmp_path
     every = curves.read("taskset_official", tasks=["task_a"], metrics=list(taskset.CHANNELS), per_task=1)
     assert {each.name for each in every} == set(taskset.CHANNELS)
     assert len({each.run for each in every}) == 1
+    few, more = ([each.run for each in curves.read("taskset_official", tasks=["task_a"], per_task=n)] for n in (2, 4))
+    assert few == more[:2]
+    assert few == [each.run for each in found if each.task == "task_a"][:2]
 
 
 def test_taskset_refuses_other_shapes(tmp_path: Path) -> None:
