@@ -32,6 +32,7 @@ except ImportError as error:
 
 __all__ = ["AIES", "MCMC", "NUTS", "SMC", "ConvergenceWarning", "Diagnostics", "Posterior", "SampledBelief"]
 
+JUDGED_TIMES = 12  # of the asked ones, at most, whose chains are judged; the others are told of the nearest
 DIGITS = 12  # y is rounded to so many, so that 1 - (1 - y) gives the same chains
 
 
@@ -270,19 +271,18 @@ class MCMC:
     def _diagnose(self, posterior: Posterior, t: np.ndarray, generator: np.random.Generator) -> dict[str, np.ndarray]:
         size = len(t)
         r_hat, bulk, tail = np.full((3, size), np.nan)
-        if posterior.chains:
+        if posterior.chains and size:
             sigma = posterior.chains["sigma"]
             whole = {name: value.reshape(-1) for name, value in posterior.chains.items()}
-            signal = np.asarray(self.prior.signal(whole, t)).reshape(*sigma.shape, size)
+            places = np.unique(np.linspace(0, size - 1, JUDGED_TIMES).round().astype(int))
+            nearest = np.abs(t[:, None] - t[places]).argmin(axis=1)
+            signal = np.asarray(self.prior.signal(whole, t[places])).reshape(*sigma.shape, -1)
             noise = judged(np.log(sigma))
-            rows = np.array(
-                [
-                    np.maximum(judged(signal[..., q])[:1], noise[:1]).tolist()
-                    + np.minimum(judged(signal[..., q])[1:], noise[1:]).tolist()
-                    for q in range(size)
-                ]
-            )
-            r_hat, bulk, tail = rows.T
+            rows = []
+            for q in range(len(places)):
+                r_hat_q, *sizes = zip(judged(signal[..., q]), noise)
+                rows.append([max(r_hat_q), *map(min, sizes)])
+            r_hat, bulk, tail = np.array(rows).T[:, nearest]
             bulk, tail = bulk * posterior.inside, tail * posterior.inside
         told = {
             "r_hat": r_hat,

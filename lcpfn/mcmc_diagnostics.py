@@ -27,7 +27,8 @@ class Diagnostics:
     those of "smc".
 
     Attributes:
-        r_hat: worst rank-normalised split R-hat of the signal at the query, log sigma and the log density.
+        r_hat: worst rank-normalised split R-hat of log sigma and of the signal at the query, or near it: up to twelve
+            of the asked times are judged.
         ess_bulk: the smallest bulk effective sample size of these, less the share of draws outside of the support.
         ess_tail: the same for the tails.
         divergences: share of divergent transitions.
@@ -104,13 +105,16 @@ def warn(diagnostics: Diagnostics) -> None:
     bad = ~diagnostics.converged
     if not bad.any():
         return
-    spread = diagnostics.spread[bad]
-    if np.isnan(spread).all():
+    if not np.isnan(diagnostics.spread).all():
+        worst = np.nanmax(diagnostics.spread[bad])
+        why = f"independent runs differ by {worst:.3f} nats (0.02 make a reference); take more particles"
+    elif np.isnan(diagnostics.r_hat).all():
+        why = "a single run of particles cannot be judged; take several"
+    else:
         why = (
             f"R-hat up to {np.nanmax(diagnostics.r_hat[bad]):.3f} (1.01 is allowed), effective sample size down to "
-            f"{np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[bad]):.0f} (100 a chain is wanted)"
+            f"{np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[bad]):.0f} (100 a chain is wanted); "
+            "take more draws"
         )
-    else:
-        why = f"independent runs differ by {np.nanmax(spread):.3f} nats (0.02 make a reference)"
-    message = f"{bad.sum()} of {bad.size} answers should not be trusted: {why}; take more draws or particles"
+    message = f"{bad.sum()} of {bad.size} answers should not be trusted: {why}"
     warnings.warn(ConvergenceWarning(message, diagnostics), stacklevel=3)
