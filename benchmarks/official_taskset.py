@@ -38,9 +38,9 @@ def read(path: Path, wanted: Callable[[str], bool], *, per_task: int | None = No
 
 def _drawn(raws: Iterable[Raw], *, per_task: int | None, seed: int) -> Iterator[Raw]:
     """The runs that can be among the first of a task: all of the 1,162 tasks would not fit into memory."""
-    placed = [dataclasses.replace(each, place=rank(seed, each.task, each.run)) for each in raws]
-    first = set(sorted({each.place for each in placed})[:per_task])
-    return (each for each in placed if each.place in first)
+    placed = [(rank(seed, each.task, each.run), each) for each in raws]
+    first = set(sorted({place for place, _ in placed})[:per_task])
+    return (dataclasses.replace(each, place=place) for place, each in placed if place in first)
 
 
 def _npz(path: Path) -> Iterator[Raw]:

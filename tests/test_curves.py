@@ -1,5 +1,6 @@
 """Reader of real curves: what a row becomes, which metrics and runs are taken, scales, splits, steps of metrics."""
 
+import doctest
 import importlib
 import json
 import os
@@ -151,7 +152,8 @@ def test_the_metrics_of_a_run_are_drawn_together(folder: Path) -> None:
     [
         ([0.24, 0.241, 0.2445, 24.0, 24.4], [3, 2]),  # as in MLPerf Training: two scales of one share
         ([0.7, 0.9, 21.0, 28.0, 31.0, 30.0], [6]),  # as in AlgoPerf: bad runs beside good ones, all in percent
-        ([0.2, 0.9, 1.4, 30.0, 90.0], [5]),  # no gap
+        ([0.29, 0.3, *[19.0, 29.0, 31.0] * 10], [32]),  # ... even if they are about a hundredth
+        ([0.2, 0.9, 1.4, 30.0, 80.0], [5]),
         ([0.1, 0.5, 0.9], [3]),
         ([10.0, 50.0, 90.0], [3]),
         ([np.nan, 0.24, 24.0], [2, 1]),  # a run without a value goes with the fractions
@@ -228,6 +230,13 @@ def test_two_values_say_nothing_of_the_step(y: list[float]) -> None:
     assert lattice.resolution(y) == 0
 
 
+@pytest.mark.parametrize("module", [raw, lattice, load("official_pd1")])
+def test_examples(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
+
+
 def test_few_values_give_the_common_measure_of_their_gaps() -> None:
     assert lattice.resolution([0, 0.2, 0.5, 1.0]) == pytest.approx(0.1)
     assert lattice.resolution(np.round(np.arange(40) / 375, 4)) == pytest.approx(1e-4), "rounded again"
@@ -299,6 +308,15 @@ def test_the_split_leaves_tasks_of_every_source_to_the_test() -> None:
         else:
             assert 0.5 <= n / len(sides) <= 0.8
     assert 0.65 <= development / total <= 0.7
+
+
+@REAL
+def test_bleu_of_mlperf_training_has_two_scales() -> None:
+    found = curves.read("mlperf_training", metrics=["eval/BLEU"])
+    for curve in found:
+        assert curve.metric.bounds == ((0, 1) if curve.y.max() < 1 else (0, 100))
+    assert len({curve.metric for curve in found}) == 2
+    assert {curve.metric.bounds for curve in curves.read("algoperf", metrics=["validation/bleu"])} == {(0, 100)}
 
 
 @REAL
