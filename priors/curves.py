@@ -57,11 +57,17 @@ class Curves:
 
     def to(self, device: torch.device | str) -> "Curves":
         """Returns the same curves on `device`."""
-        return Curves(**{name: part if part is None else part.to(device) for name, part in self._parts().items()})
+        parts = self._parts()
+        for name, part in parts.items():
+            parts[name] = part if part is None else part.to(device)
+        return Curves(**parts)
 
     def __getitem__(self, rows: slice | Tensor) -> "Curves":
         """Returns some of the curves."""
-        return Curves(**{name: part if part is None else part[rows] for name, part in self._parts().items()})
+        parts = self._parts()
+        for name, part in parts.items():
+            parts[name] = part if part is None else part[rows]
+        return Curves(**parts)
 
     def upward(self) -> "Curves":
         """Returns the same curves in the direction in which higher is better: the others, and their bounds, negated."""

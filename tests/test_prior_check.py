@@ -1,8 +1,8 @@
 """The prior predictive check: each statistic sees what it is for, and the comparison finds mass that is missing."""
 
+import importlib
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,12 @@ import torch
 from lcpfn import Metric
 from lcpfn.priors import General, Paper
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-
-import prior_check
-from contest import RealCurve
-from prior_pictures import distributions, examples
-from traits import LIMIT, TRAITS, traits
+ROOT = Path(__file__).resolve().parent.parent
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(ROOT / "benchmarks"))
+    check, contest, pictures, curves_of, chosen = (
+        importlib.import_module(name) for name in ("prior_check", "contest", "prior_pictures", "curves", "traits")
+    )
 
 T = np.arange(1.0, 101.0)
 RISE = 1 - np.exp(-T / 10)
@@ -28,11 +28,11 @@ def noise(scale=1.0, seed=0):
 
 
 def of(y, t=T, **more):
-    return traits(t, np.asarray(y, dtype=float), **more)
+    return chosen.traits(t, np.asarray(y, dtype=float), **more)
 
 
 def test_every_trait_is_named_once_and_made():
-    names = [trait.name for trait in TRAITS]
+    names = [trait.name for trait in chosen.TRAITS]
     assert len(set(names)) == len(names)
     assert set(of(RISE + noise(0.01))) == set(names)
     assert all(np.isfinite(value) for value in of(RISE + noise(0.01)).values())
@@ -100,68 +100,67 @@ def test_spacing_and_unit():
 
 def test_long_curves_are_thinned():
     long = np.linspace(0, 1, 5000)
-    assert traits(np.arange(5000.0), long)["length"] == math.log10(LIMIT)
+    assert chosen.traits(np.arange(5000.0), long)["length"] == math.log10(chosen.LIMIT)
 
 
 def curve(y, direction="max", source="made"):
-    return RealCurve(source, "task", "run", "metric", Metric(direction, bounds=(0, 1)), T, y)
+    return contest.RealCurve(source, "task", "run", "metric", Metric(direction, bounds=(0, 1)), T, y)
 
 
 @pytest.fixture(scope="module")
 def compared():
     lines = [curve(np.clip(RISE * 0.9 + noise(0.02, seed), 0, 1)) for seed in range(60)]
     drops = [curve(np.clip(1 - RISE * (T < 50) - noise(0.3, seed) ** 2, 0, 1), "min") for seed in range(60)]
-    sources = {"ordinary": prior_check.of_curves(lines), "odd": prior_check.of_curves(drops)}
-    priors = {"general": prior_check.of_prior(General(), 1500), "paper": prior_check.of_prior(Paper(), 500)}
-    return prior_check.compare(sources, priors)
+    sources = {"ordinary": check.of_curves(lines), "odd": check.of_curves(drops)}
+    priors = {"general": check.of_prior(General(), 1500), "paper": check.of_prior(Paper(), 500)}
+    return check.compare(sources, priors)
 
 
 def test_missing_mass_is_found(compared):
     assert sum(compared["jump"]["sources_outside"]["general"]["ordinary"]) < 0.05
     assert sum(compared["setback"]["sources_outside"]["paper"]["odd"]) > 0.3
-    assert any("odd: setback" in line for line in prior_check.worst(compared, "paper"))
-    assert not any("odd: setback" in line for line in prior_check.worst(compared, "general"))
+    assert any("odd: setback" in line for line in check.worst(compared, "paper"))
+    assert not any("odd: setback" in line for line in check.worst(compared, "general"))
     assert sum(compared["spacing"]["priors_outside"]["general"]) > 0.2, "no source here has uneven times"
 
 
 def test_the_table_and_the_json_hold_everything(compared):
     assert json.loads(json.dumps(compared, allow_nan=False)) == compared
-    shown = prior_check.text(compared, ["ordinary", "odd"], ["general", "paper"])
-    for trait in TRAITS:
+    shown = check.text(compared, ["ordinary", "odd"], ["general", "paper"])
+    for trait in chosen.TRAITS:
         assert f"\n{trait.name}: " in shown
     assert "nan" not in shown.replace("not finite", "")
 
 
 def test_a_curve_of_a_prior_is_read_as_a_measured_one():
     """Loss and accuracy are turned alike, and a run that broke off ends in NaN."""
-    curves = prior_check.drawn(General(), 400)
-    table = prior_check.of_prior(General(), 400)
+    curves = check.drawn(General(), 400)
+    table = check.of_prior(General(), 400)
     long_enough = curves.seen.sum(1) + curves.diverged >= 5
     assert len(table["length"]) == int(long_enough.sum())
     assert table["diverged"].mean() == pytest.approx(float(curves.diverged[long_enough].float().mean()))
-    assert torch.equal(prior_check.drawn(General(), 400).y, curves.y)
+    assert torch.equal(check.drawn(General(), 400).y, curves.y)
 
 
 def test_pictures_are_drawn(compared, tmp_path):
     for path in (
-        distributions(compared, ["ordinary", "odd"], ["general", "paper"], tmp_path / "check.png"),
-        examples(prior_check.drawn(General(), 10), tmp_path / "prior.png"),
-        examples(prior_check.drawn(Paper(), 3), tmp_path / "paper.png"),
+        pictures.distributions(compared, ["ordinary", "odd"], ["general", "paper"], tmp_path / "check.png"),
+        pictures.examples(check.drawn(General(), 10), tmp_path / "prior.png"),
+        pictures.examples(check.drawn(Paper(), 3), tmp_path / "paper.png"),
     ):
         assert path.stat().st_size > 10_000
 
 
 def test_the_command_without_measured_curves_says_so(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LCPFN_CURVES", str(tmp_path / "nowhere"))
-    assert prior_check.main(["--quick", "--out", str(tmp_path / "out.json")]) == 2
+    assert check.main(["--quick", "--out", str(tmp_path / "out.json")]) == 2
     assert "LCPFN_CURVES" in capsys.readouterr().err
 
 
 def test_the_command_compares_real_sources(tmp_path, capsys):
-    curves = pytest.importorskip("curves")
-    if curves.folder() is None:
+    if curves_of.folder() is None:
         pytest.skip("no measured curves here")
-    assert prior_check.main(["--quick", "--priors", "general", "--out", str(tmp_path / "out.json")]) == 0
+    assert check.main(["--quick", "--priors", "general", "--out", str(tmp_path / "out.json")]) == 0
     results = json.loads((tmp_path / "out.json").read_text())
     assert results["complete"] and "taskset" in results["results"]["sources"]
     assert "general: more than 5 % of a source" in capsys.readouterr().out

@@ -28,8 +28,10 @@ class Questions:
     def to(self, device: torch.device | str) -> Questions:
         """The same questions on `device`."""
         valid = None if self.valid is None else self.valid.to(device)
-        parts = (part.to(device) for part in (self.after, self.t_query, self.answer, self.kinds))
-        return Questions(*parts, valid)
+        after, t_query, answer, kinds = (
+            part.to(device) for part in (self.after, self.t_query, self.answer, self.kinds)
+        )
+        return Questions(after, t_query, answer, kinds, valid)
 
     def __getitem__(self, rows: slice) -> Questions:
         """The questions about some of the curves."""
