@@ -58,6 +58,10 @@ def _run(arguments: list[str]) -> int:
         from lcpfn import calibrate
 
         return calibrate.calibrate(options)
+    if options.command == "verify":
+        from lcpfn import verify
+
+        return verify.verify(options)
     from lcpfn import commands
 
     run = {"predict": commands.predict, "demo": commands.demo, "info": commands.info}[options.command]
@@ -95,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("checkpoint", nargs="?", default="default", metavar="CHECKPOINT", help=CHECKPOINT)
     info.add_argument("--json", action="store_true", help="print JSON")
     _add_calibrate(commands)
+    _add_verify(commands)
     commands.add_parser("train", help="train a network on a prior (needs torch); lcpfn train --help lists its flags")
     return parser
 
@@ -109,7 +114,16 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "journal) and MLflow (SQLite, mlruns). Lists that start with a minus sign need an equals sign: --bounds=-1,1",
         allow_abbrev=False,
     )
-    curve = predict.add_argument_group("the curve")
+    _add_curve(predict)
+    question = _add_question(predict)
+    question.add_argument("--incumbent", type=_number, metavar="Y", help="a value to beat: adds P(beaten by then)")
+    answer = predict.add_argument_group("the answer")
+    answer.add_argument("--json", action="store_true", help="print JSON, with all steps")
+    answer.add_argument("--plot", metavar="FILE", help="draw curve and fan; the ending says the format (png, svg, pdf)")
+
+
+def _add_curve(parser: argparse.ArgumentParser) -> None:
+    curve = parser.add_argument_group("the curve")
     curve.add_argument(
         "file", metavar="PATH", help="a log, a folder with one, a CSV or a bare list; - for standard input"
     )
@@ -124,12 +138,15 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     curve.add_argument(
         "--observe", type=_count, metavar="N", help="see the first N values only, keep the rest as truth"
     )
-    metric = predict.add_argument_group("the metric (default: by its name, else that of the checkpoint)")
+    metric = parser.add_argument_group("the metric (default: by its name, else that of the checkpoint)")
     metric.add_argument("--direction", choices=("max", "min"), help="max: higher is better; min: lower is better")
     metric.add_argument(
         "--bounds", type=_bounds, metavar="LOW,HIGH", help="possible values, as in 0,100; 0, if open above"
     )
-    question = predict.add_argument_group("the question")
+
+
+def _add_question(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    question = parser.add_argument_group("the question")
     question.add_argument("--horizon", type=_number, metavar="T", help="forecast all steps up to this time")
     question.add_argument("--at", type=_numbers, metavar="T,T,...", help="forecast these times alone")
     question.add_argument(
@@ -138,12 +155,29 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="value",
         help="value: what will be measured (default); signal: without noise; best: the best value until then",
     )
-    question.add_argument("--incumbent", type=_number, metavar="Y", help="a value to beat: adds P(beaten by then)")
     question.add_argument("--stretch-time", action="store_true", help="map the times on those the checkpoint knows")
     _add_checkpoint(question)
-    answer = predict.add_argument_group("the answer")
+    return question
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="judge the forecast of one curve by the exact posterior of its prior (needs jax, numpyro; seconds)",
+        description="Forecasts a curve twice, by the network and by sampling the posterior of the prior that the "
+        "network was trained on, and says how far they are apart. It tells whether the network computed what its prior "
+        "implies here, not whether the prior fits the curve.",
+        allow_abbrev=False,
+    )
+    _add_curve(verify)
+    _add_question(verify)
+    reference = verify.add_argument_group("the reference")
+    reference.add_argument("--particles", type=_count, default=4096, metavar="N", help="of a run (default: 4096)")
+    reference.add_argument("--runs", type=_count, default=4, metavar="N", help="independent ones (default: 4)")
+    reference.add_argument("--seed", type=_count, default=0, metavar="N", help="of its randomness (default: 0)")
+    answer = verify.add_argument_group("the answer")
     answer.add_argument("--json", action="store_true", help="print JSON, with all steps")
-    answer.add_argument("--plot", metavar="FILE", help="draw curve and fan; the ending says the format (png, svg, pdf)")
+    answer.add_argument("--plot", metavar="FILE", help="draw both fans; the ending says the format (png, svg, pdf)")
 
 
 def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -156,7 +190,7 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_checkpoint(calibrate)
     calibrate.add_argument("--prior", default="paper", metavar="NAME", help="of the curves (default: paper)")
     calibrate.add_argument("--curves", type=_count, default=300, metavar="N", help="how many (default: 300)")
-    cuts = (10, 20, 40, 80)  # lcpfn.calibration_report.CUTS; a test keeps them equal, as for the demo's curves
+    cuts = (10, 20, 40, 80)  # lcpfn.calibration.CUTS; a test keeps them equal, as for the demo's curves
     calibrate.add_argument(
         "--cuts", type=_counts, default=cuts, metavar="N,N,...", help="points seen (default: 10,20,40,80)"
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lcpfn.clock import on_clock
-from lcpfn.context import Context, read_context, read_query
+from lcpfn.context import Context, read_context, read_end, read_query
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 
@@ -115,6 +115,7 @@ class MCMC:
         t: Any = None,
         kind: str = "value",
         metric: Metric | None = None,
+        run_end: Any = None,
         stretch_time: bool = False,
     ) -> SampledBelief:
         """The belief about later times, given the points seen so far; arguments as of `PFN.predict`.
@@ -133,7 +134,7 @@ class MCMC:
             ConvergenceWarning: where the diagnostics are bad.
         """
         metric = self._check_metric(metric)
-        context = read_context(y, t=t, metric=metric)
+        context = read_end(run_end, read_context(y, t=t, metric=metric))
         asked = read_query(t_query, horizon, context, kind)
         clocked_context, clocked = on_clock(
             context, asked, (1.0, float(self.prior.horizon)), stretch=stretch_time, name="prior"

@@ -5,6 +5,7 @@ Letters: B curves, T observed points, Q query points, P queries of one curve in 
 
 from __future__ import annotations
 
+import importlib
 import importlib.resources
 import os
 from dataclasses import dataclass
@@ -180,6 +181,27 @@ class PFN:
             run_end: as for `predict`.
         """
         return Stream(self.engine, self._check_metric(metric), run_end)
+
+    def verify(self, y: Any, t_query: Any = None, **question: Any) -> Any:
+        """The forecast of one curve beside the posterior that it stands for, found by sampling; takes seconds.
+
+        It answers "did the network compute here what its prior implies?". Needs the extra `mcmc`.
+
+        Args:
+            y: (T,) one curve.
+            t_query: as for `predict`.
+            **question: of `lcpfn.mcmc_verification.verify`: horizon, t, kind, metric, stretch_time, prior, sampler,
+                seed.
+
+        Returns:
+            lcpfn.mcmc_verification.Verification, with a `verdict`.
+
+        Raises:
+            ImportError: if jax or numpyro are missing.
+            ValueError: as for `predict`, if y is not one curve, or if the prior has no density to sample.
+        """
+        # By name: samplers know this engine, this engine no sampler.
+        return importlib.import_module("lcpfn.mcmc_verification").verify(self, y, t_query, **question)
 
     def _replay_next(self, context: Context, kind: str, metric: Metric) -> Replay:
         times = filled(context.t)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from lcpfn.belief import Belief
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LEVELS = (0.5, 0.8, 0.95)  # shares of the belief inside the bands
 # Vermilion, black and blues: told apart under all common colour blindness (Okabe and Ito 2008). The bands are one hue
@@ -97,15 +98,56 @@ def fan(
     return axes
 
 
+def beside(
+    beliefs: Mapping[str, Belief],
+    *,
+    observed: tuple[ArrayLike, ArrayLike] | None = None,
+    truth: tuple[ArrayLike, ArrayLike] | None = None,
+    name: str = "y",
+    clock: str = "t",
+    title: str | None = None,
+) -> Figure:
+    """A figure with the fans of several beliefs about one curve side by side, on the same axes.
+
+    Args:
+        beliefs: (Q,) each, by what is written above it.
+        observed: as for `fan`.
+        truth: as for `fan`.
+        name: as for `fan`.
+        clock: as for `fan`.
+        title: above all of them.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+        ValueError: as for `fan`, or if there is no belief.
+    """
+    if not beliefs:
+        raise ValueError("there must be one belief at least to draw, got none")
+    figure = _figure((6.5 * len(beliefs), 5.2))
+    row = figure.subplots(1, len(beliefs), sharey=True, squeeze=False)[0]
+    for i, (axes, (label, belief)) in enumerate(zip(row, beliefs.items())):
+        fan(belief, observed=observed, truth=truth, ax=axes, name=name, clock=clock, title=label)
+        if i:
+            axes.set_ylabel("")
+            axes.get_legend().remove()
+    if title is not None:
+        figure.suptitle(title, fontsize=12)
+    return figure
+
+
 def _axes() -> Axes:
+    return _figure((9, 5)).subplots()
+
+
+def _figure(size: tuple[float, float]) -> Figure:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(INSTALL) from error
-    figure = Figure(figsize=(9, 5), dpi=100, layout="constrained")
+    figure = Figure(figsize=size, dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure.subplots()
+    return figure
 
 
 def _points(points: tuple[ArrayLike, ArrayLike]) -> tuple[np.ndarray, np.ndarray]:

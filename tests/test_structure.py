@@ -38,9 +38,10 @@ TIERS = (
     ("pfn", "stream"),
     ("mcmc_chains", "mcmc_density", "mcmc_diagnostics", "mcmc_posterior", "mcmc_smc"),
     ("mcmc",),
+    ("mcmc_verification",),
     ("__init__",),
-    ("answer", "calibration", "calibration_plot", "calibration_report", "demo", "plot", "ranks", "reliability"),
-    ("cli", "calibrate", "commands", "__main__"),
+    ("answer", "calibration", "calibration_plot", "coverage", "demo", "ecdf", "plot", "ranks", "reliability"),
+    ("cli", "calibrate", "commands", "verify", "__main__"),
 )
 VAGUE = {"utils", "util", "common", "misc", "base", "helpers"}
 MAX_LINES = 400
