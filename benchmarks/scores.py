@@ -93,8 +93,7 @@ def judge(
     out = [np.full((*belief.shape, len(NAMES)), np.nan) for belief in beliefs]
     known = [np.flatnonzero(np.isfinite(truth)) for truth in truths]
     step = [max(each, STEP_SHARE * yard.scale) for each in steps]
-    for members in _alike(beliefs):
-        joined = _join([beliefs[i][known[i]] for i in members])
+    for members, joined in batches([belief[rows] for belief, rows in zip(beliefs, known)]):
         if not len(joined):
             continue
         x = np.concatenate([truths[i][known[i]] for i in members])
@@ -196,15 +195,18 @@ def _integral(belief: Belief, x: np.ndarray, low: float, high: float, *, levels:
     return ((half * _WEIGHTS).reshape(len(x), -1) * gap**2).sum(axis=1)
 
 
-def _alike(beliefs: Sequence[Belief]) -> list[list[int]]:
-    """Positions of beliefs that can be worked through as one batch."""
+def batches(beliefs: Sequence[Belief]) -> list[tuple[list[int], Belief]]:
+    """Beliefs (Q_i,) as few long ones: for each the positions of those inside, one after the other.
+
+    Mixtures of one width, transform, metric and kind are joined; others stay alone.
+    """
     groups: dict[object, list[int]] = {}
     for i, belief in enumerate(beliefs):
         law = belief.law
         mixture = isinstance(law, Mixture)
         key = (law.width, belief.transform, belief.metric, belief.kind) if mixture else i
         groups.setdefault(key, []).append(i)
-    return list(groups.values())
+    return [(members, _join([beliefs[i] for i in members])) for members in groups.values()]
 
 
 def _join(beliefs: Sequence[Belief]) -> Belief:
