@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lcpfn.calibration_report import Report
-from lcpfn.calibration_report import calibrate as judge
+from lcpfn.calibration import Report
+from lcpfn.calibration import calibrate as judge
 from lcpfn.commands import _require
 from lcpfn.config import KINDS
 from lcpfn.metric import Metric

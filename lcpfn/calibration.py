@@ -1,302 +1,260 @@
-"""Whether beliefs mean what they say: PIT values, simultaneous bands, coverage, reliability, sharpness.
+"""Calibration: whether an engine's beliefs mean what they say. Known curves are cut off, asked about, and compared.
 
-Letters: B curves, C cut-offs, Q queries of one curve. NaN marks an answer that nobody can judge, and is left out.
+`calibrate` does all of it; its parts are here as well, for beliefs and draws of your own.
+
+Letters: B curves, T points, C cut-offs, Q queries of one curve, N curves that are judged at a cut-off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from lcpfn.belief import Belief
-from lcpfn.frozen import frozen
+from lcpfn.belief import Array
+from lcpfn.calibration_plot import coverage_plot, ecdf_plot, reliability_plot
+from lcpfn.calibration_report import JOINT, Calibration, Report
+from lcpfn.config import KINDS
+from lcpfn.coverage import LEVELS, Coverage, coverage, one_each, pit, sharpness
+from lcpfn.ecdf import EcdfDifference, ecdf_bands, ecdf_difference
+from lcpfn.metric import Metric
+from lcpfn.ranks import Predicts, Sbc, joint_draws, sbc, sbc_ranks, tarp
+from lcpfn.reliability import Reliability, reliability
 
-Array = NDArray[np.float64]
+__all__ = [
+    "Calibration",
+    "Coverage",
+    "EcdfDifference",
+    "Reliability",
+    "Report",
+    "Sbc",
+    "calibrate",
+    "coverage",
+    "coverage_plot",
+    "ecdf_bands",
+    "ecdf_difference",
+    "ecdf_plot",
+    "joint_draws",
+    "one_each",
+    "pit",
+    "reliability",
+    "reliability_plot",
+    "sbc",
+    "sbc_ranks",
+    "sharpness",
+    "tarp",
+]
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)  # of central intervals
-BAND = 0.95  # probability of the bands around what a calibrated belief does
-POINTS = 100  # steps of (0, 1) at which an ECDF is judged; more cost time and find little
+CUTS = (10, 20, 40, 80)  # points seen: the columns of the LC-PFN paper
+ASKED = 5  # random later times of each curve, at each cut-off
+FEWEST = 10  # curves to judge by
 
 
-def pit(belief: Belief, truth: ArrayLike) -> Array:
-    """The probability integral transform: cdf of the truth, uniform on (0, 1) if the beliefs are calibrated.
+def calibrate(
+    engine: Predicts,
+    y: ArrayLike,
+    *,
+    generator: np.random.Generator,
+    signal: ArrayLike | None = None,
+    t: ArrayLike | None = None,
+    cuts: Sequence[int] = CUTS,
+    kinds: Sequence[str] = ("value",),
+    asked: int = ASKED,
+    draws: int = 0,
+    levels: Sequence[float] = LEVELS,
+    metric: Metric | None = None,
+) -> Report:
+    """How well an engine is calibrated on curves whose end is known.
 
-    Values of one curve at several times depend on each other; those of different curves do not. Laws here have a
-    density, so nothing has to be randomised.
+    At every cut-off the engine sees the first points of each curve and is asked about random later ones. On curves of
+    a prior this says how well the engine answers for its prior; on curves of your own, how well the prior fits them.
+    Curves count as independent of each other: runs of one experiment are not, and then the bands are too narrow.
 
     Args:
-        belief: batch (...).
-        truth: what happened, broadcasts against the batch; NaN where it is not known.
-
-    Source:
-        Dawid 1984; Gneiting, Balabdaoui, Raftery 2007, section 3.1.
-    """
-    return np.asarray(belief.cdf(truth), dtype=np.float64)
-
-
-def one_each(values: ArrayLike, *, generator: np.random.Generator) -> Array:
-    """(N,) one value of each curve, taken at random, so that they are independent; curves without any are left out.
-
-    Args:
-        values: (B, Q), NaN where there is none.
-        generator: takes them.
+        engine: of PFN's `predict`.
+        y: (B, T) whole curves, NaN where nothing was measured.
+        generator: chooses times and answers.
+        signal: (B, T) the same without noise, for kind "signal".
+        t: (T,) or (B, T) times, increasing; 1..T if not given.
+        cuts: columns of y that are seen; a curve without any point before or after a cut-off is left out there. For
+            kind "best" a curve ends at its first gap, since nobody knows the best of what was not measured.
+        kinds: of the questions: "value", "signal", "best".
+        asked: random later times of each curve at each cut-off.
+        draws: of the joint law, for TARP (kind "value" alone); 0 leaves it out. It costs this many times more.
+        levels: of the central intervals.
+        metric: of y; the engine's own by default, "max" for the question of what is better if it has none.
 
     Raises:
-        ValueError: values do not have two axes.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2:
-        raise ValueError(f"values must be (B, Q), a row for each curve, got shape {values.shape}; add the missing axis")
-    order = np.where(np.isnan(values), np.inf, generator.random(values.shape))
-    if not values.size:
-        return np.empty(0)
-    chosen = np.take_along_axis(values, order.argmin(axis=1)[:, None], axis=1)[:, 0]
-    return chosen[~np.isnan(chosen)]
-
-
-class Bands(NamedTuple):
-    """Where the ECDF of uniform values lies, all points together."""
-
-    z: Array  # (K - 1,) between 0 and 1
-    lower: Array  # (K - 1,) least and largest share of values up to z
-    upper: Array
-
-
-@lru_cache(maxsize=64)
-def ecdf_bands(n: int, *, level: float = BAND, points: int | None = None) -> Bands:
-    """Bands that hold the whole ECDF of n independent uniform values with at least this probability.
-
-    Pointwise binomial intervals, made wide enough together. Their joint probability is exact, not simulated: counts in
-    the steps of (0, 1) are Poisson counts given their sum, so it is a chain of truncated convolutions.
-
-    Args:
-        n: number of values.
-        level: probability, between 0 and 1.
-        points: steps K of (0, 1); None: n, but POINTS at most.
-
-    Raises:
-        ValueError: n or points are too small, or level is not between 0 and 1.
-
-    Source:
-        Säilynoja, Bürkner, Vehtari 2022, "Graphical test for discrete uniformity and its applications in goodness of
-        fit evaluation and multiple sample comparison", section 2.
+        ValueError: if shapes, cuts or kinds do not fit, y is infinite somewhere, or fewer than ten curves are left at
+            a cut-off.
 
     Example:
-        >>> bands = ecdf_bands(100)
-        >>> bands.z[49], bands.lower[49], bands.upper[49]
-        (np.float64(0.5), np.float64(0.36), np.float64(0.64))
+        >>> import lcpfn
+        >>> rng = np.random.default_rng(0)
+        >>> y = 0.9 - rng.uniform(0.1, 0.8, (20, 1)) * np.arange(1, 31) ** -0.5 + rng.normal(0, 0.01, (20, 30))
+        >>> report = calibrate(lcpfn.load(), y, cuts=(10, 20), generator=rng)
+        >>> report.kinds[0].pits.shape
+        (2, 20, 5)
     """
-    points = _checked(n, level, points)
-    low, high = 0.0, 1.0 - level  # each point's own tails, both: with that much the first point alone would leave
-    for _ in range(40):
-        middle = (low + high) / 2
-        if _holds(n, points, *_counts(n, points, middle)) >= level:
-            low = middle
-        else:
-            high = middle
-    lower, upper = _counts(n, points, low)
-    z = np.arange(1, points) / points
-    return Bands(*(frozen(part, "bands") for part in (z, lower / n, upper / n)))
+    curves = _curves(y, t, signal)
+    _check(curves, cuts, kinds, asked=asked, draws=draws)
+    metric = metric or getattr(engine, "metric", None)
+    exam = _Exam(engine, curves, tuple(int(cut) for cut in cuts), asked, draws, tuple(levels), metric, generator)
+    return Report(len(curves.y), tuple(_judge(exam, kind) for kind in kinds))
 
 
 @dataclass(frozen=True, eq=False)
-class EcdfDifference:
-    """The ECDF of values that should be uniform, less the diagonal, with the bands of `ecdf_bands`.
+class _Curves:
+    """Whole curves, (B, T) each."""
 
-    Attributes:
-        n: number of values.
-        level: probability of the bands.
-        z: (K - 1,) where it is judged.
-        difference: (K - 1,) ECDF(z) - z. Above 0 on the left and below on the right: the beliefs are too narrow; above
-            everywhere: they are too high.
-        lower: (K - 1,) of the bands, less z.
-        upper: (K - 1,) of the bands, less z.
-        p: probability that independent uniform values stray as far, at the point where they stray most.
-    """
-
-    n: int
-    level: float
-    z: Array
-    difference: Array
-    lower: Array
-    upper: Array
-    p: float
-
-    @property
-    def inside(self) -> bool:
-        """Whether the whole ECDF lies within the bands."""
-        rounding = 1e-9
-        return bool(np.all((self.lower - rounding <= self.difference) & (self.difference <= self.upper + rounding)))
+    y: Array
+    times: Array
+    signal: Array | None
 
 
-def ecdf_difference(pits: ArrayLike, *, level: float = BAND, points: int | None = None) -> EcdfDifference:
-    """How far the ECDF of PIT values is from the diagonal, with simultaneous bands and a p value.
+@dataclass(frozen=True, eq=False)
+class _Exam:
+    """What is asked, of whom, about which curves."""
 
-    Args:
-        pits: (N,) values that are independent: one of each curve, see `one_each`. NaN is left out.
-        level: probability of the bands.
-        points: steps of (0, 1); None: N, but POINTS at most.
-
-    Raises:
-        ValueError: there are fewer than two values, they have more than one axis, or lie outside [0, 1].
-
-    Source:
-        Säilynoja, Bürkner, Vehtari 2022.
-    """
-    values = np.asarray(pits, dtype=np.float64)
-    if values.ndim != 1:
-        raise ValueError(
-            f"pits must be (N,), got shape {values.shape}; values of one curve are not independent: take one of each "
-            "with one_each(pits, generator=...)"
-        )
-    values = _shares(values[~np.isnan(values)], "pits")
-    n = len(values)
-    points = _checked(n, level, points)
-    bands = ecdf_bands(n, level=level, points=points)
-    counts = np.searchsorted(np.sort(values), bands.z, side="right")
-    law = stats.binom(n, bands.z)
-    tails = 2 * float(np.minimum(law.cdf(counts), law.sf(counts - 1)).min())
-    p = 1.0 - _holds(n, points, *_counts(n, points, tails * (1 + 1e-9))) if tails < 1 else 1.0
-    share = counts / n
-    parts = (frozen(part, "ecdf") for part in (share - bands.z, bands.lower - bands.z, bands.upper - bands.z))
-    return EcdfDifference(n, level, bands.z, *parts, float(np.clip(p, 0.0, 1.0)))
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How often the truth lay in central intervals of one level.
-
-    Attributes:
-        level: of the intervals: what the share should be.
-        cut: points that were seen; None: all cut-offs together.
-        curves: how many were judged.
-        mean: share inside, of 1.
-        se: its standard error over curves.
-        lower: least share that a calibrated belief shows, with probability BAND between lower and upper.
-        upper: largest such share.
-    """
-
-    level: float
-    cut: int | None
-    curves: int
-    mean: float
-    se: float
-    lower: float
-    upper: float
+    engine: Predicts
+    curves: _Curves
+    cuts: tuple[int, ...]
+    asked: int
+    draws: int
+    levels: tuple[float, ...]
+    metric: Metric | None
+    generator: np.random.Generator
 
     @property
-    def inside(self) -> bool:
-        """Whether the share lies within the band."""
-        return self.lower <= self.mean <= self.upper
+    def sign(self) -> int:
+        """1 if higher is better, else -1."""
+        return -1 if self.metric is not None and self.metric.direction == "min" else 1
 
 
-def coverage(
-    pits: ArrayLike, *, levels: Sequence[float] = LEVELS, cuts: Sequence[int] | None = None, band: float = BAND
-) -> tuple[Coverage, ...]:
-    """How often the truth lay in central intervals, for each level: all cut-offs together first, then one by one.
+def _judge(exam: _Exam, kind: str) -> Calibration:
+    y, times, generator = exam.curves.y, exam.curves.times, exam.generator
+    shape = (len(exam.cuts), len(y), exam.asked)
+    when, pits = np.full(shape, np.nan), np.full(shape, np.nan)
+    turn = generator.permutation(len(y)) % len(exam.cuts)  # the one cut-off of each curve where it stands for itself
+    ecdf, width, score = {}, {}, {}
+    said, happened, drawn, drawn_truth = [], [], [], []
+    for c, cut in enumerate(exam.cuts):
+        whole, known = _truth(exam, kind, cut)
+        judged = np.flatnonzero((~np.isnan(y[:, :cut])).any(axis=1) & known.any(axis=1))  # (N,)
+        if len(judged) < FEWEST:
+            raise ValueError(
+                f"{FEWEST} curves must have points before and after every cut-off, got {len(judged)} at cut-off "
+                f"{cut}; give more curves, or leave that cut-off out"
+            )
+        seen, clock = y[judged, :cut], times[judged]
+        columns = cut + _choose(known[judged], exam.asked, generator)  # (N, Q)
+        query, truth = (np.take_along_axis(part, columns, axis=1) for part in (clock, whole[judged]))
+        belief = exam.engine.predict(seen, query, t=clock[:, :cut], kind=kind, metric=exam.metric)
+        when[c, judged], pits[c, judged] = query, pit(belief, truth)
+        ecdf[cut] = ecdf_difference(one_each(pits[c, judged], generator=generator))
+        width[cut], score[cut] = sharpness(belief), float(belief.log_prob(truth).mean())
 
-    A curve is one vote, however often it was asked: its answers depend on each other. With one answer a curve the band
-    is binomial, else it is the level plus or minus the standard error over curves times Student's quantile.
+        rival = whole[judged[_next_below(exam.sign * seen)], columns[:, 0]]  # at the first time asked
+        mine = turn[judged] == c
+        fair = mine & ~np.isnan(rival)
+        said.append(belief[:, 0].prob_better(np.where(fair, rival, truth[:, 0]))[fair])
+        happened.append(exam.sign * truth[fair, 0] > exam.sign * rival[fair])
+        if exam.draws and kind == "value":
+            chosen = cut + np.sort(_choose(known[judged], JOINT, generator, apart=True), axis=1)
+            rows = np.flatnonzero(mine & (chosen[:, 0] >= cut))  # a curve with fewer later points is left out
+            query, truth = (np.take_along_axis(part[judged[rows]], chosen[rows], axis=1) for part in (times, y))
+            drawn_truth.append(truth)
+            drawn.append(_joint(exam, seen[rows], clock[rows, :cut], query))
+    joint = None
+    if sum(map(len, drawn_truth)) >= FEWEST:
+        joint = tarp(np.concatenate(drawn, axis=1), np.concatenate(drawn_truth), generator=generator)
+    covered = coverage(pits, levels=exam.levels, cuts=exam.cuts)
+    events = reliability(np.concatenate(said), np.concatenate(happened))
+    return Calibration(kind, exam.cuts, when, pits, covered, ecdf, width, score, events, joint)
+
+
+def _truth(exam: _Exam, kind: str, cut: int) -> tuple[Array, NDArray[np.bool_]]:
+    """What answers are compared with, (B, T), and whether it is known after the cut-off, (B, T - cut)."""
+    y, signal = exam.curves.y, exam.curves.signal
+    if kind != "best":
+        whole = y if kind == "value" or signal is None else signal
+        return whole, ~np.isnan(whole[:, cut:])
+    best = exam.sign * np.maximum.accumulate(exam.sign * y[:, cut:], axis=1)  # NaN from the first gap on
+    return np.concatenate([np.full_like(y[:, :cut], np.nan), best], axis=1), ~np.isnan(best)
+
+
+def _next_below(seen: Array) -> NDArray[np.intp]:
+    """(N,) the curve whose last known value is the next lower one, of the lowest the highest; seen is (N, T)."""
+    last = seen.shape[1] - 1 - np.argmax(~np.isnan(seen[:, ::-1]), axis=1)
+    order = np.argsort(seen[np.arange(len(seen)), last], kind="stable")
+    below = np.empty_like(order)
+    below[order] = np.roll(order, 1)
+    return below
+
+
+def _joint(exam: _Exam, seen: Array, times: Array, query: Array) -> Array:
+    """(S, N, JOINT) draws of the values at several times."""
+    if not len(seen):
+        return np.empty((exam.draws, 0, JOINT))
+    return joint_draws(
+        exam.engine, seen, query, t=times, draws=exam.draws, metric=exam.metric, generator=exam.generator
+    )
+
+
+def _curves(y: ArrayLike, t: ArrayLike | None, signal: ArrayLike | None) -> _Curves:
+    """The arrays (B, T), checked."""
+    y = np.asarray(y, dtype=np.float64)
+    if y.ndim != 2 or len(y) < FEWEST:
+        raise ValueError(
+            f"y must be (B, T) with {FEWEST} curves at least, got shape {y.shape}; fill short ones with NaN at the end"
+        )
+    if (bad := np.isinf(y)).any():
+        i, j = np.argwhere(bad)[0]
+        raise ValueError(f"y must be finite or NaN, got {y[i, j]} at curve {i}, point {j}; leave diverged runs out")
+    times = np.arange(1.0, y.shape[1] + 1) if t is None else np.asarray(t, dtype=np.float64)
+    if times.shape not in ((y.shape[1],), y.shape):
+        raise ValueError(f"t must be (T,) or (B, T) as y {y.shape}, got {times.shape}; leave it out for 1..T")
+    if not np.all(np.diff(times, axis=-1) > 0):
+        raise ValueError("t must increase along each curve and be known everywhere; sort the points by time first")
+    if signal is not None:
+        signal = np.asarray(signal, dtype=np.float64)
+        if signal.shape != y.shape:
+            raise ValueError(f"signal must be of y's shape {y.shape}, got {signal.shape}; it is y without its noise")
+    return _Curves(y, np.broadcast_to(times, y.shape), signal)
+
+
+def _check(curves: _Curves, cuts: Sequence[int], kinds: Sequence[str], *, asked: int, draws: int) -> None:
+    length = curves.y.shape[1]
+    if not len(cuts) or len(set(cuts)) < len(cuts) or not all(0 < cut < length for cut in cuts):
+        raise ValueError(
+            f"cuts must be different numbers from 1 to {length - 1}, got {tuple(cuts)}; y has {length} points"
+        )
+    if isinstance(kinds, str) or not len(kinds) or not set(kinds) <= set(KINDS):
+        raise ValueError(f'kinds must be some of {", ".join(KINDS)}, got {kinds!r}; write kinds=("value",)')
+    if "signal" in kinds and curves.signal is None:
+        raise ValueError('kind "signal" needs the curves without noise; give signal, or ask for "value" and "best"')
+    if asked < 1 or draws < 0:
+        raise ValueError(f"asked must be at least 1 and draws at least 0, got {asked} and {draws}")
+
+
+def _choose(
+    known: NDArray[np.bool_], n: int, generator: np.random.Generator, *, apart: bool = False
+) -> NDArray[np.intp]:
+    """(B, n) random columns among the known ones (B, T).
 
     Args:
-        pits: (B,), (B, Q), or with cuts (C, B, Q); NaN is left out.
-        levels: of the intervals, between 0 and 1.
-        cuts: names of the first axis, the points seen.
-        band: probability of the bands.
-
-    Raises:
-        ValueError: shapes do not fit, a level is not between 0 and 1, values lie outside [0, 1], or fewer than two
-            curves have a value at some cut-off.
-
-    Source:
-        Cluster standard errors: Liang and Zeger 1986.
+        known: which there are, one at least in each row.
+        n: how many to choose.
+        generator: chooses.
+        apart: all different; -1 where there are not enough of them.
     """
-    values = np.asarray(pits, dtype=np.float64)
-    values = values[:, None] if values.ndim == 1 else values
-    values = values[None] if cuts is None else values
-    if values.ndim != 3 or (cuts is not None and len(cuts) != len(values)):
-        wanted = "(B,) or (B, Q)" if cuts is None else f"(C, B, Q) with C = {len(cuts)} cuts"
-        raise ValueError(f"pits must be {wanted}, got shape {np.shape(pits)}; give cuts if the first axis is theirs")
-    for level in (*levels, band):
-        if not 0 < level < 1:
-            raise ValueError(f"levels must lie between 0 and 1, got {level!r}; divide percentages by 100")
-    _shares(values[~np.isnan(values)], "pits")
-    cells = []
-    for level in levels:
-        inside = np.where(np.isnan(values), np.nan, np.abs(values - 0.5) <= level / 2)
-        parts = [(None, np.swapaxes(inside, 0, 1).reshape(values.shape[1], -1))]
-        parts += [] if cuts is None else [(int(cut), part) for cut, part in zip(cuts, inside)]
-        cells += [_cell(level, cut, part, band) for cut, part in parts]
-    return tuple(cells)
-
-
-def _cell(level: float, cut: int | None, inside: Array, band: float) -> Coverage:
-    """One entry of the table, from (B, M) of 0, 1 and NaN."""
-    asked = (~np.isnan(inside)).sum(axis=1)
-    votes = np.nansum(inside, axis=1)[asked > 0] / asked[asked > 0]
-    n = len(votes)
-    if n < 2:
-        raise ValueError(
-            f"coverage needs two curves with a PIT value, got {n} at cut-off {cut}; leave that cut-off out"
-        )
-    mean, se = float(votes.mean()), float(votes.std(ddof=1) / np.sqrt(n))
-    if asked.max() == 1:
-        lower, upper = (float(stats.binom.ppf((1 + side * band) / 2, n, level) / n) for side in (-1, 1))
-    else:  # votes that all agree have no spread: then that of one answer a curve, the largest possible
-        spread = (se or np.sqrt(level * (1 - level) / n)) * float(stats.t.ppf((1 + band) / 2, n - 1))
-        lower, upper = max(0.0, float(level - spread)), min(1.0, float(level + spread))
-    return Coverage(float(level), cut, n, mean, se, lower, upper)
-
-
-def sharpness(belief: Belief, *, level: float = 0.9) -> float:
-    """Mean width of the central intervals, in units of y: of two calibrated beliefs the sharper one is better.
-
-    Raises:
-        ValueError: level is not between 0 and 1.
-
-    Source:
-        Gneiting, Balabdaoui, Raftery 2007, section 3.4.
-    """
-    return float(np.nanmean(np.diff(belief.interval(level), axis=-1)))
-
-
-def _checked(n: int, level: float, points: int | None) -> int:
-    points = max(2, min(n, POINTS)) if points is None else points
-    if n < 2 or points < 2:
-        raise ValueError(f"an ECDF needs at least two values and two steps, got {n} and {points}; judge more curves")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
-    return points
-
-
-def _shares(values: Array, name: str) -> Array:
-    if values.size and not (values.min() >= 0 and values.max() <= 1):
-        bad = values[(values < 0) | (values > 1)][0]
-        raise ValueError(f"{name} must lie in [0, 1], got {bad:.4g}; they are probabilities, as of pit(belief, truth)")
-    return values
-
-
-def _counts(n: int, points: int, tails: float) -> tuple[Array, Array]:
-    """Least and largest count up to each point whose two pointwise tails together are `tails` at least."""
-    law = stats.binom(n, np.arange(1, points) / points)
-    return np.maximum(law.ppf(tails / 2), 0), law.isf(tails / 2)
-
-
-def _holds(n: int, points: int, lower: Array, upper: Array) -> float:
-    """The probability that all counts of n uniform values lie within bounds, ends included."""
-    step = stats.poisson.pmf(np.arange(n + 1), n / points)
-    step = step[: 1 + int(np.flatnonzero(step > 0).max())]
-    reached, first = np.ones(1), 0  # probabilities of the counts first, first + 1, ...
-    for least, most in zip((*lower, n), (*upper, n)):
-        whole = np.convolve(reached, step)
-        start, end = int(max(least, first)) - first, int(most) - first + 1
-        reached, first = whole[start:end], first + start
-        if not reached.size:
-            return 0.0
-    return float(reached[0] / stats.poisson.pmf(n, n))
+    if apart:
+        key = np.where(known, generator.random(known.shape), np.inf)
+        key = np.concatenate([key, np.full((len(key), n), np.inf)], axis=1)
+        order = np.argsort(key, axis=1)[:, :n]
+        return np.asarray(np.where(np.isinf(np.take_along_axis(key, order, axis=1)), -1, order))
+    nth = np.floor(generator.random((len(known), n)) * known.sum(axis=1)[:, None])
+    place = np.where(known, np.cumsum(known, axis=1) - 1, -1)  # each known column's number
+    return np.asarray(np.argmax(place[:, None, :] == nth[:, :, None], axis=2))

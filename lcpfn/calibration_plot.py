@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcpfn.calibration import EcdfDifference
 from lcpfn.calibration_report import Calibration
+from lcpfn.ecdf import EcdfDifference
 from lcpfn.plot import BANDS, BLACK, GREY, MEDIAN, TRUTH, _axes
 from lcpfn.reliability import Reliability
 

@@ -171,6 +171,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     _add_curve(verify)
     _add_question(verify)
+    verify.set_defaults(checkpoint="paper")  # a prior with a density
     reference = verify.add_argument_group("the reference")
     reference.add_argument("--particles", type=_count, default=4096, metavar="N", help="of a run (default: 4096)")
     reference.add_argument("--runs", type=_count, default=4, metavar="N", help="independent ones (default: 4)")

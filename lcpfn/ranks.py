@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from lcpfn.belief import Belief
-from lcpfn.calibration import BAND, EcdfDifference, ecdf_difference
+from lcpfn.ecdf import BAND, EcdfDifference, ecdf_difference
 from lcpfn.frozen import frozen
 from lcpfn.metric import Metric
 
@@ -56,7 +56,7 @@ def sbc_ranks(draws: ArrayLike, truth: ArrayLike, *, generator: np.random.Genera
     if np.isnan(draws).any() or np.isnan(truth).any():
         raise ValueError("draws and truth must be numbers, got NaN; leave those curves out of both")
     ties = (draws == truth).sum(axis=0)
-    return (draws < truth).sum(axis=0) + generator.integers(0, ties + 1)
+    return np.asarray((draws < truth).sum(axis=0) + generator.integers(0, ties + 1), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +104,10 @@ def sbc(ranks: ArrayLike, *, draws: int, generator: np.random.Generator, bins: i
             f"ranks must be ten or more whole numbers (B,), got {values.dtype} of shape {values.shape}; rank one "
             "quantity at a time with sbc_ranks"
         )
-    if values.min() < 0 or values.max() > draws:
-        raise ValueError(f"ranks must lie in 0..{draws}, got {values.min()} to {values.max()}; say how many draws")
+    if draws < 1 or values.min() < 0 or values.max() > draws:
+        raise ValueError(
+            f"ranks must lie in 0..{draws}, got {values.min()} to {values.max()}; draws is how many there were"
+        )
     bins = max(2, min(bins, draws + 1, len(values) // 5))
     edges = np.round(np.linspace(0, draws + 1, bins + 1)).astype(np.int64)
     count = np.histogram(values, edges - 0.5)[0].astype(np.float64)

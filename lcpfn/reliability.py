@@ -37,7 +37,8 @@ class Reliability:
         within: what the width of the bins leaves unexplained.
         error: expected calibration error, mean distance of said and happened over events.
         p: two-sided, of the test that the Brier score is what the probabilities themselves promise. It looks along
-            one direction, over- or underconfidence, and sees that in fewer events than the bins do.
+            one direction, over- or underconfidence, and sees that in fewer events than the bins do. Approximate: it
+            needs some ten events that were in doubt, between 0.1 and 0.9 say.
     """
 
     edges: Array
@@ -54,6 +55,11 @@ class Reliability:
     within: float
     error: float
     p: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether p says that over- or underconfidence is within what chance does, at the level of the bands."""
+        return self.p >= 1 - self.level
 
 
 def reliability(probability: ArrayLike, happened: ArrayLike, *, bins: int = 10, level: float = 0.95) -> Reliability:
@@ -108,12 +114,18 @@ def reliability(probability: ArrayLike, happened: ArrayLike, *, bins: int = 10, 
     promised = float(np.sum((1 - 2 * p) ** 2 * p * (1 - p)))
     excess = float(np.sum((x - p) * (1 - 2 * p)))
     z = excess / np.sqrt(promised) if promised > 0 else (0.0 if excess == 0 else np.inf)
-    arrays = (np.linspace(0.0, 1.0, bins + 1), count, said, share, *band)
     return Reliability(
-        *(frozen(array, "reliability") for array in arrays),
-        level,
-        brier,
-        *parts,
+        edges=frozen(np.linspace(0.0, 1.0, bins + 1), "edges"),
+        count=frozen(count, "count"),
+        said=frozen(said, "said"),
+        happened=frozen(share, "happened"),
+        lower=frozen(band[0], "lower"),
+        upper=frozen(band[1], "upper"),
+        level=level,
+        brier=brier,
+        miscalibration=parts[0],
+        resolution=parts[1],
+        uncertainty=parts[2],
         within=brier - (parts[0] - parts[1] + parts[2]),
         error=float(weight @ np.abs(said[full] - share[full])),
         p=float(2 * stats.norm.sf(abs(z))),

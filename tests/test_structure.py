@@ -40,7 +40,8 @@ TIERS = (
     ("mcmc",),
     ("mcmc_verification",),
     ("__init__",),
-    ("answer", "calibration", "calibration_plot", "coverage", "demo", "ecdf", "plot", "ranks", "reliability"),
+    ("answer", "coverage", "demo", "ecdf", "plot", "ranks", "reliability"),
+    ("calibration", "calibration_plot", "calibration_report"),
     ("cli", "calibrate", "commands", "verify", "__main__"),
 )
 VAGUE = {"utils", "util", "common", "misc", "base", "helpers"}
