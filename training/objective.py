@@ -57,11 +57,12 @@ class Objective(nn.Module):
         raw = self.model.raw(view, t, after, t_query.double(), kinds, curves.horizon)
         u = (answer.double() - view.location.gather(1, after)) / view.scale.gather(1, after)
         jacobian = view.scale.gather(1, after).log()
-        if curves.unit is not None:
-            jacobian = jacobian - curves.unit.double().log()[:, None]
         if self.coordinates.transform == "sinh":
             jacobian = jacobian + 0.5 * torch.log1p(u * u)
-            u = torch.asinh(u).clamp(-FARTHEST, FARTHEST)
+            u = torch.asinh(u)
+        if curves.unit is not None:  # runs of any scale, which may explode
+            jacobian = jacobian - curves.unit.double().log()[:, None]
+            u = u.clamp(-FARTHEST, FARTHEST)
         return self.log_pdf(raw, u.float()) - jacobian.float()
 
     def log_pdf(self, raw: Tensor, u: Tensor) -> Tensor:
