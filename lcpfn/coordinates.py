@@ -24,6 +24,11 @@ RANGE_FLOOR = 3e-4  # of d, relative to the distance between the bounds
 MAGNITUDE_FLOOR = 1e-7  # of d, relative to |y|: the resolution of float32
 FIRST_RANGE = 0.1  # d after one point, relative to the distance between the bounds
 FIRST_MAGNITUDE = 0.1  # d after one point without two bounds, relative to |y|
+# Levels and quantiles of noisy values under the LC-PFN prior (a hundred thousand curves); the ends are those of 1e-5.
+UNIT_QUANTILES = (
+    (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0),
+    (-1.0, -0.016, 0.093, 0.203, 0.277, 0.381, 0.465, 0.542, 0.613, 0.682, 0.751, 0.822, 0.9, 0.945, 0.999, 1.15, 2.1),
+)
 EMPTY_RANGE = 0.25  # d before the first point, relative to the distance between the bounds
 
 
@@ -100,8 +105,14 @@ def frame(coordinates: Coordinates, t: Array, y: Array, lower: Array, upper: Arr
 
 
 def bar_edges(coordinates: Coordinates, bars: int) -> np.ndarray:
-    """(bars + 1,) edges of equal bars in u: the unit interval, or as far as the mixture's caps reach."""
-    return np.linspace(0.0, 1.0, bars + 1) if coordinates.values == "unit" else np.linspace(-9.0, 9.0, bars + 1)
+    """(bars + 1,) edges of bars in u: about equally likely under the LC-PFN prior, or equal as far as the caps reach.
+
+    Unit values lie outside of [0, 1] with their noise in one case of a hundred: bars of equal width would leave that to
+    half-normals as narrow as a bar, and such values would cost thousands of nats each.
+    """
+    if coordinates.values == "unit":
+        return np.interp(np.linspace(0.0, 1.0, bars + 1), *UNIT_QUANTILES)
+    return np.linspace(-9.0, 9.0, bars + 1)
 
 
 def _local(coordinates: Coordinates, t: Array, y: Array, lower: Array, upper: Array, xp: Any) -> Frame:

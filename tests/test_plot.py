@@ -12,7 +12,7 @@ import pytest
 from lcpfn.belief import Belief
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
-from lcpfn.plot import BANDS, fan
+from lcpfn.plot import BANDS, beside, fan
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -164,6 +164,16 @@ def test_several_curves_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(Q,\), got \(2, 3\); take one with belief\[i\]"):
         fan(both)
     assert len(edges(fan(both[0]))) == 3
+
+
+def test_beliefs_stand_beside_each_other_on_one_axis() -> None:
+    figure = beside({"ours": belief_of(), "theirs": belief_of()}, observed=([1, 2], [0.1, 0.4]), title="both")
+    left, right = figure.axes
+    assert (left.get_title(loc="left"), right.get_title(loc="left")) == ("ours", "theirs")
+    assert left.get_ylim() == right.get_ylim() and figure.get_suptitle() == "both"
+    assert left.get_legend() is not None and right.get_legend() is None
+    with pytest.raises(ValueError, match="one belief at least"):
+        beside({})
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
