@@ -107,20 +107,24 @@ def binned(t: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     return np.exp(means[0]), means[1], count[kept].astype(np.float64)
 
 
+def evenly(t: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
+    """The clock on which the last gaps between positive times t (T,) are most alike, t or log t, and the gap on it."""
+    gaps, ratios = np.diff(t)[-20:], np.diff(np.log(t))[-20:]
+    if gaps.std() * ratios.mean() <= ratios.std() * gaps.mean():
+        return np.positive, float(np.median(gaps))
+    return np.log, float(np.median(ratios))
+
+
 def ahead(t: np.ndarray, until: float) -> tuple[np.ndarray, np.ndarray]:
     """Times (M,) at which a run will go on to be measured, and how many measurements (M,) each stands for.
 
-    The spacing goes on as it was: by a constant difference or by a constant ratio, whichever described the last gaps
-    better. At most STEPS times; the last one is `until`.
+    The spacing goes on as it was. At most STEPS times; the last one is `until`.
     """
-    gaps, ratios = np.diff(t)[-20:], np.diff(np.log(t))[-20:]
-    even = gaps.std() * ratios.mean() <= ratios.std() * gaps.mean()
-    clock = (lambda s: s) if even else np.log
-    gap = float(np.median(gaps if even else ratios))
+    clock, gap = evenly(t)
     many = max(1.0, np.floor((clock(until) - clock(t[-1])) / gap + 1e-6))
     points = int(min(many, STEPS))
     times = np.linspace(clock(t[-1]), clock(until), points + 1)[1:]
-    return (times if even else np.exp(times)), np.full(points, many / points)
+    return (np.exp(times) if clock is np.log else times), np.full(points, many / points)
 
 
 def peaks(signal: np.ndarray, noise: np.ndarray, count: np.ndarray, generator: np.random.Generator) -> np.ndarray:
