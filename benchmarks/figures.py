@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import report_mcmc
+
 
 def draw(results: Path, folder: Path) -> list[Path]:
     """The pictures of the results that are there."""
@@ -15,6 +17,7 @@ def draw(results: Path, folder: Path) -> list[Path]:
     pictures: dict[str, tuple[str, Callable[[Any, dict[str, Any]], None]]] = {
         "calibration": ("quality", calibration),
         "speedrun": ("speedrun", speedrun),
+        "versus_mcmc": ("versus_mcmc", report_mcmc.picture),
     }
     from matplotlib.figure import Figure  # no pyplot: no window, no global state
 

@@ -1,4 +1,4 @@
-"""Puts tables made of benchmarks/results/*.json between the markers of README.md and checkpoints/README.md.
+"""Puts tables made of benchmarks/results/*.json between the markers of the READMEs.
 
     python benchmarks/report.py             # write the tables
     python benchmarks/report.py --check     # fail if a document is not what the JSONs say
@@ -20,8 +20,10 @@ from operator import ge
 from pathlib import Path
 from typing import Any
 
+import report_mcmc
+
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "checkpoints" / "README.md")
+DOCUMENTS = (ROOT / "README.md", ROOT / "checkpoints" / "README.md", ROOT / "benchmarks" / "README.md")
 FIGURES = ROOT / "benchmarks" / "figures"
 MARKED = re.compile(r"<!-- table:(?P<name>\S+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 BEGIN = re.compile(r"<!-- table:(\S+) -->")
@@ -152,6 +154,9 @@ TABLES = {
     "speed": Table("speed", speed, "python benchmarks/speed.py"),
     "speedrun": Table("speedrun", speedrun, "python benchmarks/speedrun.py"),
     "ablations": Table("ablations", ablations, "python benchmarks/prior_quality.py --ablations"),
+    "versus_mcmc": Table("versus_mcmc", report_mcmc.gaps, report_mcmc.COMMAND),
+    "mcmc_scores": Table("versus_mcmc", report_mcmc.scores, report_mcmc.COMMAND),
+    "mcmc_convergence": Table("versus_mcmc", report_mcmc.convergence, report_mcmc.COMMAND),
 }
 
 
@@ -162,7 +167,7 @@ def text(name: str, folder: Path) -> str:
         Stale: if there is no such table, or its result comes from a quick run or one that was cut off.
     """
     if name not in TABLES:
-        raise Stale(f"there is no table {name!r}: write one of {', '.join(TABLES)}")
+        return _contest(name, folder)
     table = TABLES[name]
     path = folder / f"{table.result}.json"
     if not path.exists():
@@ -172,6 +177,18 @@ def text(name: str, folder: Path) -> str:
         if wrong:
             raise Stale(f"{path.name} is the result of {what}, no numbers to show: run {table.command}")
     return f"{markdown(table.rows(whole['results']))}\n\n{caption(whole)}\n"
+
+
+def _contest(name: str, folder: Path) -> str:
+    """A table of the contest on real curves, which is made of many results."""
+    import scoreboard
+
+    if name not in scoreboard.TABLES:
+        raise Stale(f"there is no table {name!r}: write one of {', '.join([*TABLES, *scoreboard.TABLES])}")
+    try:
+        return scoreboard.text(name, folder / scoreboard.FOLDER)
+    except scoreboard.Incomparable as error:
+        raise Stale(str(error)) from error
 
 
 def caption(whole: dict[str, Any]) -> str:
@@ -257,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--checkpoints", type=Path, default=ROOT / "checkpoints", help="must hold the files that were scored"
     )
     made.add_argument(
-        "--documents", type=Path, nargs="+", help="default: README.md, and checkpoints/README.md if there"
+        "--documents", type=Path, nargs="+", help="default: README.md, and those of checkpoints/ and benchmarks/"
     )
     told = made.parse_args(arguments)
     wrong = changed_checkpoints(told.results, told.checkpoints)

@@ -23,6 +23,7 @@ from typing import Any
 
 import exam
 import numpy as np
+import report
 import samplers
 from published import PUBLISHED, SOURCE
 from record import ROOT, Record, parser, say
@@ -65,12 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     settings["methods"] = {name: method.settings for name, method in made.items()}
     record = Record(SCRIPT, name="versus_mcmc", told=told, arguments=arguments, seed=told.seed, settings=settings)
-    y = np.concatenate([block.y for block in exam.draw(curves)])
+    blocks = list(exam.draw(curves))
+    y = np.concatenate([block.y for block in blocks])
     work([made[name] for name in wanted], folder, y, until=time.monotonic() + 60 * told.minutes)
-    results = collect(made, folder, y)
+    results = collect(made, folder, np.concatenate([block.noise for block in blocks]))
     complete = all(len(load(method, folder)) >= method.curves for method in made.values())
     record.write(results, complete=complete)
-    print(record.path)
+    for table in ("versus_mcmc", "mcmc_scores", "mcmc_convergence"):
+        print("\n" + report.markdown(report.TABLES[table].rows(results)))
+    print(f"\n{record.path}")
     return 0
 
 
@@ -129,8 +133,14 @@ def append(file: Path, settings: dict[str, Any], line: dict[str, Any]) -> None:
         out.write(json.dumps(line) + "\n")
 
 
-def collect(methods: dict[str, samplers.Method], folder: Path, y: np.ndarray) -> dict[str, Any]:
-    """Means over the curves that a method has answered, and paired differences to the reference, as JSON."""
+def collect(methods: dict[str, samplers.Method], folder: Path, noise: np.ndarray) -> dict[str, Any]:
+    """Means over the curves that a method has answered, and paired differences to the reference, as JSON.
+
+    Args:
+        methods: all of them.
+        folder: of what is done.
+        noise: (B,) of each curve, for the means with the noise's level controlled.
+    """
     found = {name: load(method, folder) for name, method in methods.items()}
     rows = {name: cells for name, cells in found.items() if name != "aies"}
     rows["aies-m3"] = found["aies"]
@@ -143,30 +153,35 @@ def collect(methods: dict[str, samplers.Method], folder: Path, y: np.ndarray) ->
         row: dict[str, Any] = {"name": name, "curves": len(cells)}
         for number in NUMBERS:
             if number in next(iter(cells.values()))[0]:
-                row[number] = {
-                    str(cut): spread([curve[c][number] for curve in cells.values()]) for c, cut in enumerate(exam.CUTS)
-                }
+                row[number] = {cut: spread(values) for cut, values in by_cut(cells, number).items()}
+        if len(cells) > 2:
+            level = noise[list(cells)]
+            row["controlled"] = {
+                cut: exam.mean_and_error(exam.controlled(values, level))
+                for cut, values in by_cut(cells, "log_density").items()
+            }
         if "converged" in next(iter(cells.values()))[0]:
-            row["converged"] = float(np.mean([cell["converged"] for curve in cells.values() for cell in curve]))
-        common = sorted(set(cells) & set(best))
-        if name != "reference" and len(common) > 1:
-            row["gap"] = {
-                str(cut): exam.mean_and_error(
-                    np.array([best[n][c]["log_density"] - cells[n][c]["log_density"] for n in common])
-                )
-                | {"curves": len(common)}
-                for c, cut in enumerate(exam.CUTS)
-            }
+            row["converged"] = {cut: float(values.mean()) for cut, values in by_cut(cells, "converged").items()}
         if name == "reference":
-            apart = np.array([[cell["spread"] for cell in curve] for curve in cells.values()])
-            row["is_reference"] = {
-                str(cut): float((apart[:, c] <= samplers.MAX_SPREAD).mean()) for c, cut in enumerate(exam.CUTS)
-            }
+            apart = by_cut(cells, "spread")
+            row["is_reference"] = {cut: float((x <= samplers.MAX_SPREAD).mean()) for cut, x in apart.items()}
+        elif len(common := {n: cells[n] for n in cells if n in best}) > 1:
+            mine, theirs = (by_cut(part, "log_density") for part in (common, {n: best[n] for n in common}))
+            row["gap"] = {cut: spread(theirs[cut] - mine[cut]) for cut in mine}
+            row["paired"] = len(common)
         results["methods"].append(row)
     for row in results["methods"]:
         if "sha256" in methods.get(row["name"], methods["nuts"]).settings:
             row["batch_seconds"] = batch_seconds(row["name"])
     return results
+
+
+def by_cut(cells: dict[int, list[samplers.Cell]], number: str) -> dict[str, np.ndarray]:
+    """(B,) values of the curves at each cut-off."""
+    return {
+        str(cut): np.array([curve[c][number] for curve in cells.values()], dtype=float)
+        for c, cut in enumerate(exam.CUTS)
+    }
 
 
 def half(cell: samplers.Cell) -> samplers.Cell:
@@ -176,11 +191,10 @@ def half(cell: samplers.Cell) -> samplers.Cell:
     return cell["half"] | {"seconds": share * cell["seconds"]}
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Mean and standard error, median and worst ends."""
-    array = np.array(values)
-    low, middle, high = np.quantile(array, [0.05, 0.5, 0.95])
-    told = exam.mean_and_error(array) if len(array) > 1 else {"mean": float(array.mean()), "se": 0.0}
+def spread(values: np.ndarray) -> dict[str, float]:
+    """Mean and standard error of (B,), median and both ends."""
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    told = exam.mean_and_error(values) if len(values) > 1 else {"mean": float(values.mean()), "se": 0.0}
     return told | {"q05": float(low), "median": float(middle), "q95": float(high)}
 
 
