@@ -94,7 +94,10 @@ def overall(pairs: Sequence[tuple[np.ndarray, np.ndarray]], *, seed: int) -> Ski
 
 
 def _resampled(own: np.ndarray, baseline: np.ndarray, *, seed: int) -> np.ndarray:
-    """(RESAMPLES,) skills of tasks drawn with replacement, the same ones for both."""
+    """(RESAMPLES,) skills of tasks drawn with replacement, the same ones for both, to first order in the draw.
+
+    The ratio itself would explode whenever only tasks are drawn in which the baseline is next to perfect.
+    """
     rows = np.random.default_rng(seed).integers(len(own), size=(RESAMPLES, len(own)))
-    below = baseline[rows].mean(axis=1)
-    return np.where(below > 0, 1 - own[rows].mean(axis=1) / np.where(below > 0, below, 1.0), 0.0)
+    ratio = own.mean() / baseline.mean()
+    return 1 - ratio - (own - ratio * baseline)[rows].mean(axis=1) / baseline.mean()

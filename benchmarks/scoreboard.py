@@ -130,6 +130,26 @@ def show(table: str, folder: Path) -> str:
     return report.markdown(TABLES[table](load(folder)))
 
 
+def text(table: str, folder: Path) -> str:
+    """A table and how to make it again; if there is no result yet, the command alone.
+
+    Raises:
+        Incomparable: if results must not stand in one table, or come from a quick run.
+    """
+    found = load(folder)
+    if not found:
+        return f"Not measured yet: `{COMMAND}`, then `python benchmarks/report.py`.\n"
+    wholes = [whole for each in found.values() for whole in each.values()]
+    if wholes[0]["quick"]:
+        raise Incomparable(f"{folder.name} holds results of a quick run, no numbers to show: run {COMMAND}")
+    told, dates = wholes[0]["settings"], sorted(whole["date"] for whole in wholes)
+    flags = "" if told["per_task"] is None else f" --per-task {told['per_task']}"
+    flags += "" if told["split"] is None else f" --split {told['split']}"
+    commits = ", ".join(sorted({whole["commit"] for whole in wholes}))
+    days = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    return f"{show(table, folder)}\n\n`{COMMAND}{flags}` at {commits}, {days}; seed {wholes[0]['seed']}.\n"
+
+
 def _terms(whole: dict[str, Any]) -> str:
     """What must agree: everything but the method."""
     terms = {key: value for key, value in whole["settings"].items() if key != "method"}
