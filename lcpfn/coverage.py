@@ -90,8 +90,8 @@ def coverage(
     """How often the truth lay in central intervals, for each level: all cut-offs together first, then one by one.
 
     A curve is one vote, however often it was asked: its answers depend on each other. With one answer a curve the band
-    is binomial, else it is the level plus or minus the standard error over curves times Student's quantile; the error
-    is taken to be that of independent answers at least.
+    is binomial, else it is the level plus or minus Student's quantile times the error that calibrated answers would
+    have, which depend on each other as much as these do (rough for less than some fifty curves).
 
     Args:
         pits: (B,), (B, Q), or with cuts (C, B, Q); NaN is left out.
@@ -104,7 +104,7 @@ def coverage(
             curves have a value at some cut-off.
 
     Source:
-        Cluster standard errors: Liang and Zeger 1986.
+        Shares of clustered answers, with the design effect as a ratio of variances: Rao and Scott 1992.
     """
     values = np.asarray(pits, dtype=np.float64)
     values = values[:, None] if values.ndim == 1 else values
@@ -135,10 +135,12 @@ def _cell(level: float, cut: int | None, inside: Array, band: float) -> Coverage
     mean, se = float(votes.mean()), float(votes.std(ddof=1) / np.sqrt(n))
     if asked.max() == 1:
         lower, upper = (float(stats.binom.ppf((1 + side * band) / 2, n, level) / n) for side in (-1, 1))
-    else:  # votes of few curves may agree by chance and show too little spread, or none: then the largest possible
-        one = np.sqrt(level * (1 - level) / n)  # of one answer a curve
-        error = max(se, one / np.sqrt(asked[asked > 0].mean())) if se else one
-        spread = error * float(stats.t.ppf((1 + band) / 2, n - 1))
+    else:
+        # Var(vote) = level (1 - level) share: share is 1 if all answers of a curve agree, 1 / asked if they are
+        # independent. Taken from the votes, around their own mean; votes that all agree do not tell it.
+        share = votes.var(ddof=1) / (mean * (1 - mean)) if 0 < mean < 1 else 1.0
+        share = float(np.clip(share, 1 / asked[asked > 0].mean(), 1.0))
+        spread = float(np.sqrt(level * (1 - level) * share / n) * stats.t.ppf((1 + band) / 2, n - 1))
         lower, upper = max(0.0, float(level - spread)), min(1.0, float(level + spread))
     return Coverage(float(level), cut, n, mean, se, lower, upper)
 

@@ -161,8 +161,8 @@ def _checked(n: int, level: float, points: int | None) -> int:
 
 def _counts(n: int, points: int, tails: float) -> tuple[Array, Array]:
     """Least and largest count up to each point whose two pointwise tails together are `tails` at least."""
-    law = stats.binom(n, np.arange(1, points) / points)
-    return np.maximum(law.ppf(tails / 2), 0), law.isf(tails / 2)
+    lower = np.maximum(stats.binom(n, np.arange(1, points) / points).ppf(tails / 2), 0)
+    return lower, n - lower[::-1]
 
 
 def _holds(n: int, points: int, lower: Array, upper: Array) -> float:
