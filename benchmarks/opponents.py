@@ -56,8 +56,7 @@ OPPONENTS: dict[str, Opponent] = {
         for name in ("POW3", "POW4", "EXP4", "MMF4", "BNSL")
     },
     "gp": Opponent("opponents_gp", "GaussianProcess"),
-    "ets": Opponent("opponents_general", "ets"),
-    "theta": Opponent("opponents_general", "theta"),
+    "ets": Opponent("opponents_general", "ExponentialSmoothing"),
     "ours:paper-small": Opponent("opponents_networks", "ours", ("paper-small",)),
     "lc-pfn": Opponent("opponents_networks", "published"),
     "domhan": Opponent("opponents_domhan", "domhan", cheap=False),
