@@ -53,7 +53,7 @@ class Forecasts:
 def forecast(method: Method, curves: Sequence[RealCurve], *, others: Sequence[RealCurve], seed: int) -> Forecasts:
     """What the method says about every curve of a cell at every cut-off, and its scores.
 
-    A case in which the method fails counts as the forecast of one that knows nothing: uniform between the fences.
+    A case in which the method fails counts as a forecast that is clearly lost: half of it at either fence.
 
     Args:
         method: asked as contest.py says, `prepare` first.
@@ -140,8 +140,8 @@ def _batch(
 def _judge(
     batch: Sequence[Case], answer: cases.Answer, truth: Sequence[np.ndarray], yard: scores.Yardstick, kind: str
 ) -> tuple[list[Belief], list[np.ndarray], dict[int, str]]:
-    """Beliefs with ignorance in place of failures, their scores, and the failures' reasons."""
-    blank = [scores.ignorance(t, yard=yard, metric=batch[0].curve.metric, kind=kind) for t in cases.times(batch, kind)]
+    """Beliefs with `scores.failure` in place of failures, their scores, and the failures' reasons."""
+    blank = [scores.failure(t, yard=yard, metric=batch[0].curve.metric, kind=kind) for t in cases.times(batch, kind)]
     beliefs = [belief or blank[i] for i, belief in enumerate(answer.beliefs)]
     steps, failed = [each.curve.resolution for each in batch], dict(answer.reasons)
     judged = scores.judge(beliefs, truth, yard, steps=steps)

@@ -9,6 +9,7 @@ from typing import Any
 
 import averages
 import numpy as np
+import report
 from averages import Skill
 from summary import column
 
@@ -125,8 +126,6 @@ def show(table: str, folder: Path) -> str:
     Raises:
         Incomparable: if results must not stand in one table.
     """
-    import report  # here: it makes documents of these tables
-
     return report.markdown(TABLES[table](load(folder)))
 
 

@@ -160,12 +160,15 @@ def covered(belief: Belief, x: np.ndarray, h: np.ndarray) -> np.ndarray:
     return out
 
 
-def ignorance(t: np.ndarray, *, yard: Yardstick, metric: Metric, kind: str) -> Belief:
-    """The belief (Q,) of a method that gave none: uniform between the fences, to a digit or two."""
-    wide = Mixture(np.zeros((len(t), 1)), means=np.zeros((len(t), 1)), stds=np.full((len(t), 1), 10.0))
+def failure(t: np.ndarray, *, yard: Yardstick, metric: Metric, kind: str) -> Belief:
+    """The belief (Q,) that stands for a method that gave none: half at either fence, whose CRPS is 1.75 units.
+
+    Uniform between the fences would be kinder than it looks: it beats sharp forecasts that are off by a unit.
+    """
+    ends = np.broadcast_to([-0.5, 0.5], (len(t), 2))
+    law = Mixture(np.zeros((len(t), 2)), means=ends, stds=np.full((len(t), 2), 1e-4))
     middle, apart = (yard.low + yard.high) / 2, yard.high - yard.low
-    bounds = Metric(metric.direction, bounds=(yard.low, yard.high))
-    return Belief(wide, metric.sign * middle, apart, metric=bounds, kind=kind, t=t)
+    return Belief(law, metric.sign * middle, apart, metric=Metric(metric.direction), kind=kind, t=t)
 
 
 def _scores(belief: Belief, x: np.ndarray, h: np.ndarray, yard: Yardstick) -> np.ndarray:

@@ -205,9 +205,11 @@ def test_a_batch_scores_like_its_parts(scores: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
-def test_ignorance_is_uniform_between_the_fences(direction: str, scores: ModuleType) -> None:
-    yard = scores.Yardstick(1.0, 2.0, 6.0)
-    belief = scores.ignorance(np.arange(3), yard=yard, metric=Metric(direction), kind="best")
+def test_a_failure_is_half_at_either_fence(direction: str, scores: ModuleType) -> None:
+    yard = scores.Yardstick(1.0, -2.0, 5.0)
+    belief = scores.failure(np.arange(3), yard=yard, metric=Metric(direction), kind="best")
     assert belief.kind == "best" and belief.metric.direction == direction
-    assert_allclose(belief.cdf(3.0), 0.25, atol=1e-3)
-    assert_allclose(belief.prob_better(3.0), 0.75 if direction == "max" else 0.25, atol=1e-3)
+    assert_allclose(belief.prob_better(3.0), 0.5)
+    for x in (-2.0, 0.3, 1e9):
+        (rows,) = scores.judge([belief], [np.full(3, x)], yard, steps=[0.0])
+        assert_allclose(rows[:, 0], 7 / 4, rtol=1e-3)
