@@ -143,10 +143,9 @@ def test_joint_draws_of_an_exact_engine_have_its_joint_law() -> None:
 
 
 def test_joint_draws_pass_tarp_and_independent_ones_do_not() -> None:
-    steps = generator(8).normal(size=(400, 9))
-    walks = np.cumsum(steps, axis=1)
-    query, truth = [5.0, 6.0, 9.0], walks[:, [4, 5, 8]]
-    options = {"draws": 30, "metric": Metric("min")}
+    walks = np.cumsum(generator(8).normal(size=(3_000, 12)), axis=1)
+    query, truth = [10.0, 11.0, 12.0], walks[:, 9:]
+    options = {"draws": 20, "metric": Metric("min")}
     drawn = joint_draws(RandomWalk(), walks[:, :3], query, generator=generator(), **options)
     assert tarp(drawn, truth, generator=generator()).ecdf.p > RATE
     apart = [joint_draws(RandomWalk(), walks[:, :3], [t], generator=generator(int(t)), **options) for t in query]
