@@ -16,7 +16,7 @@ from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("averages", "cases", "cell", "contest", "real_curves", "rows", "scoreboard", "scores", "summary")
+MODULES = ("cases", "cell", "contest", "gallery", "real_curves", "rows", "scoreboard", "scores", "summary")
 METRIC = Metric("max", bounds=(0, 1))
 SOURCES = ("alone", "many")
 
@@ -163,42 +163,6 @@ def test_methods_learn_from_other_tasks_alone(bench: dict[str, ModuleType]) -> N
 def test_the_rate_of_divergence_counts_those_alive(bench: dict[str, ModuleType]) -> None:
     curves = [curve(bench, y) for y in ([0.1] * 4 + [np.nan], [0.1] * 5, [0.1] + [np.nan] * 4)]
     assert bench["cases"].divergence_rate(curves, 20) == pytest.approx((1 + 0.5) / (2 + 1))
-
-
-# -- averages ---------------------------------------------------------------------------------------------------------
-
-
-def test_averages_by_hand(bench: dict[str, ModuleType]) -> None:
-    """Curve, metric, cut-off, task: each level counts its members equally."""
-    averages = bench["averages"]
-    task, metric = np.array(["a", "a", "a", "b"]), np.array(["x", "x", "y", "x"])
-    cut, values = np.array([10, 10, 10, 10]), np.array([[1.0], [3.0], [6.0], [np.nan]])
-    tasks, cuts, means = averages.by_task_and_cut(values, task=task, metric=metric, cut=cut)
-    assert tasks.tolist() == ["a", "b"] and cuts.tolist() == [10, 10]
-    assert_array_equal(means, [[(2 + 6) / 2], [np.nan]])
-    assert averages.mean(means) == 4.0
-
-
-def test_a_skill_is_a_ratio_of_means(bench: dict[str, ModuleType]) -> None:
-    averages = bench["averages"]
-    told = averages.skill(np.array([1.0, 0.5, np.nan]), np.array([2.0, 0.0, 7.0]), seed=0)
-    assert told.value == 1 - 1.5 / 2.0, "a task in which the baseline is perfect does not explode"
-    same = averages.skill(np.array([1.0, 2.0]), np.array([1.0, 2.0]), seed=0)
-    assert (same.value, same.low, same.high) == (0, 0, 0)
-    assert averages.skill(np.array([1.0]), np.array([2.0]), seed=0) == averages.Skill(0.5, None, None)
-    assert averages.skill(np.array([np.nan]), np.array([2.0]), seed=0) is None
-
-
-def test_the_bootstrap_is_seeded_and_as_wide_as_theory_says(bench: dict[str, ModuleType]) -> None:
-    averages, draw = bench["averages"], np.random.default_rng(0)
-    own, base = draw.uniform(0.5, 1.5, 400), draw.uniform(1.0, 3.0, 400)
-    told = averages.skill(own, base, seed=3)
-    assert told == averages.skill(own, base, seed=3) != averages.skill(own, base, seed=4)
-    ratio = own.mean() / base.mean()
-    error = np.std(own - ratio * base) / np.sqrt(400) / base.mean()  # delta method
-    assert told.high - told.low == pytest.approx(2 * 1.96 * error, rel=0.15)
-    whole = averages.overall([(own, base), (2 * own, base)], seed=0)
-    assert whole.value == pytest.approx((told.value + averages.skill(2 * own, base, seed=0).value) / 2)
 
 
 # -- one cell ---------------------------------------------------------------------------------------------------------
@@ -405,3 +369,20 @@ def test_tables_show_the_results(bench: dict[str, ModuleType], whole: Path, tmp_
         (tmp_path / "many" / f"{len(each)}.json").write_text(each)
     with pytest.raises(board.Incomparable, match="different settings"):
         board.load(tmp_path)
+
+
+def test_the_gallery_has_the_best_the_median_and_the_worst(
+    bench: dict[str, ModuleType], whole: Path, tmp_path: Path
+) -> None:
+    rows = bench["rows"].Rows
+    score = np.array([[np.nan], [0.5], [0.0], [3.0], [1.0], [0.1], [2.0]])
+    task, run = np.array(list("aabbbcc")), np.array(list("0123456"))
+    made = rows(np.hstack([score, np.full((7, 1), 20)]), task, task, run, {}, {})
+    pictures = bench["gallery"].chosen(made, {"later_crps": 0, "cut": 1})
+    assert [each.run for each in pictures] == ["5", "4", "3", "6", "4", "1", "5"]
+    assert [each.score for each in pictures[2:]] == [3.0, 2.0, 1.0, 0.5, 0.1]
+    told = {"make": lambda _: Hopeful(), "read": lambda source, **_: rising(bench, source), "sources": SOURCES}
+    assert bench["gallery"].main(["last-value", "--rows", str(whole / "rows"), "--out", str(tmp_path)], **told) == 0
+    for source in SOURCES:
+        assert (tmp_path / source / "last-value.png").read_bytes().startswith(b"\x89PNG")
+    assert bench["gallery"].main(["unknown", "--rows", str(whole / "rows"), "--out", str(tmp_path)], **told) == 1
