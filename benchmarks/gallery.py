@@ -99,7 +99,7 @@ def page(pictures: Sequence[Picture], method: Method, library: Library, source: 
         values = np.concatenate([member.y for member in members])
         resolution = max(member.resolution for member in members)
         yard = scores.yardstick(values, metric=curve.metric, resolution=resolution)
-        _panel(axes, each, belief, yard)
+        _panel(axes, each, belief, yard, first=axes is panels[0])
         axes.set_title(
             f"{picture.why}: CRPS {picture.score:.3g} units, {picture.cut} % seen\n"
             f"{picture.task[:60]}\n{picture.run[-70:]}",
@@ -171,8 +171,8 @@ def main(
     return 1
 
 
-def _panel(axes: Any, each: cases.Case, belief: Belief | None, yard: scores.Yardstick) -> None:
-    """The fan, what was seen and what happened, no further out than the fences."""
+def _panel(axes: Any, each: cases.Case, belief: Belief | None, yard: scores.Yardstick, *, first: bool) -> None:
+    """The fan, what was seen and what happened, no further out than the fences; the first panel has the legend."""
     curve: RealCurve = each.curve
     seen = each.observed
     later = curve.t[each.seen :], np.where(np.isfinite(curve.y[each.seen :]), curve.y[each.seen :], np.nan)
@@ -181,7 +181,8 @@ def _panel(axes: Any, each: cases.Case, belief: Belief | None, yard: scores.Yard
         axes.plot(*seen, "o", color=plot.BLACK, markersize=3)
     else:
         plot.fan(belief, observed=seen, truth=later, ax=axes, name=curve.name, clock=curve.x_unit)
-        axes.get_legend().remove()
+        if not first:
+            axes.get_legend().remove()
     ends = np.empty(0) if belief is None else belief.interval(0.95).reshape(-1)
     shown = np.clip(np.concatenate([seen[1], later[1][np.isfinite(later[1])], ends]), yard.low, yard.high)
     low, high = shown.min(), shown.max()
