@@ -38,7 +38,7 @@ class Opponent:
         arguments: list[Any] = [getattr(module, word[1:]) if word.startswith("=") else word for word in self.arguments]
         try:
             method: Method = getattr(module, self.factory)(*arguments)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ValueError) as error:
             raise Unavailable(str(error)) from error
         return method
 

@@ -51,6 +51,10 @@ def opponents() -> Iterator[Contestants]:
                 methods[name] = module.make(name)
             except module.Unavailable as reason:
                 reasons[name] = str(reason)
+        networks = importlib.import_module("opponents_networks")
+        if "lc-pfn" in reasons and networks.DEFAULT_PUBLISHED.exists():  # poor, but it must not break either
+            methods["lc-pfn"] = networks.original(networks.DEFAULT_PUBLISHED)
+            del reasons["lc-pfn"]
         yield Contestants(module, methods, reasons)
 
 
@@ -87,6 +91,17 @@ def test_a_method_without_its_checkpoint_says_so(opponents: Contestants, monkeyp
         opponents.module.make("lc-pfn")
     with pytest.raises(opponents.module.Unavailable, match="no checkpoint 'nothing'"):
         opponents.module.make("ours:nothing")
+
+
+def test_a_network_that_failed_to_learn_does_not_stand_for_lc_pfn(
+    opponents: Contestants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = importlib.import_module("opponents_networks")
+    if not networks.DEFAULT_PUBLISHED.exists():
+        pytest.skip("there is no checkpoint of the original layout")
+    monkeypatch.setattr(networks, "LEAST_SCORE", 10.0)
+    with pytest.raises(opponents.module.Unavailable, match="train it anew"):
+        opponents.module.make("lc-pfn")
 
 
 @pytest.mark.parametrize("name", ["pow3", "pow4", "bnsl"])
