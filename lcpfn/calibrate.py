@@ -12,6 +12,7 @@ import numpy as np
 
 from lcpfn.calibration import Report
 from lcpfn.calibration import calibrate as judge
+from lcpfn.calibration_report import JOINT
 from lcpfn.commands import _require
 from lcpfn.config import KINDS
 from lcpfn.metric import Metric
@@ -57,15 +58,22 @@ def _draw(folder: Path, report: Report) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for told in report.kinds:
         ecdfs = {f"after {cut} points": ecdf for cut, ecdf in told.ecdf.items()}
-        if told.joint is not None:
-            ecdfs["joint (TARP)"] = told.joint.ecdf
         pictures = {
-            "ecdf": plot.ecdf_plot(ecdfs, title=f"{told.kind}: is the cdf of the truth uniform?"),
-            "coverage": plot.coverage_plot(told, title=f"{told.kind}: truth inside central intervals"),
+            "ecdf": plot.ecdf_plot(ecdfs, title=f"Kind {told.kind}: are the beliefs calibrated?"),
+            "coverage": plot.coverage_plot(
+                told, title=f"Kind {told.kind}: how often the truth is inside the intervals"
+            ),
             "reliability": plot.reliability_plot(
-                told.reliability, title=f"{told.kind}: probability to be better than another curve"
+                told.reliability, title=f"Kind {told.kind}: P(better than the curve that stood next to it)"
             ),
         }
+        if told.joint is not None:
+            pictures["joint"] = plot.ecdf_plot(
+                {"one cut-off a curve": told.joint.ecdf},
+                title=f"Kind {told.kind}: are values at {JOINT} times together calibrated? (TARP)",
+                label="share of draws that are nearer to a random point than the truth",
+                hint=plot.TARP,
+            )
         for name, axes in pictures.items():
             path = folder / f"{told.kind}-{name}.png"
             figure = axes.get_figure(root=True)
