@@ -82,7 +82,8 @@ def coverage_plot(told: Calibration, *, ax: Axes | None = None, title: str | Non
         miss = [100 * (cell.mean - level) for cell in cells]
         axes.plot(x, miss, "osD^v<>"[i % 7], color=LINES[i % len(LINES)], label=f"{100 * level:.4g} % intervals")
     axes.set_xticks(range(len(told.cuts)), [str(cut) for cut in told.cuts])
-    axes.margins(y=0.08)
+    axes.use_sticky_edges = False  # the frame would cut off the tallest bars
+    axes.autoscale_view()
     hint = "above 0: the intervals are too wide; below: too narrow"
     return _dress(axes, "points seen", "truths inside, less the level (% points)", title, hint)
 
@@ -107,7 +108,7 @@ def reliability_plot(told: Reliability, *, ax: Axes | None = None, title: str | 
     axes.bar(said, upper - lower, 0.03, bottom=lower, color=BANDS[2], label=label)
     axes.plot(said, told.happened[full], "o", color=TRUTH, label="what happened")
     for x, y, n in zip(said, told.happened[full], told.count[full]):
-        place = {"xytext": (9, 0), "textcoords": "offset points", "verticalalignment": "center"}
+        place = {"xytext": (9, -6), "textcoords": "offset points", "verticalalignment": "center"}
         axes.annotate(f"{n:.0f}", (x, y), **place, fontsize=9, color=BLACK)
     axes.set_xlim(-0.04, 1.08)
     axes.set_ylim(-0.04, 1.04)
