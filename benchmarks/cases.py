@@ -21,7 +21,7 @@ from lcpfn.belief import Belief
 
 CUTS = (10, 20, 40, 80)  # percent of the points that are seen
 LEAST_SEEN = 2
-LATER = 50  # later points of a curve that are asked at most, the last one included
+LATER = 25  # later points of a curve that are asked at most, the last one included
 INCUMBENTS = 8  # final values of other runs that a run has to beat, at most
 NOT_FINITE = "a belief that is not finite"
 OTHERS = 200  # curves of other tasks that a method may learn from, at most

@@ -113,7 +113,8 @@ class Direct:
     ) -> list[Belief]:
         """See `contest.Method`."""
         asked = [np.asarray(part, dtype=np.float64) for part in t_query]
-        whole = self.engine.predict(list(y), padded(asked), t=list(t), kind=kind, metric=metric)
+        ends = np.asarray(horizon, dtype=np.float64)
+        whole = self.engine.predict(list(y), padded(asked), t=list(t), kind=kind, metric=metric, run_end=ends)
         return [whole[i, : len(queries)] for i, queries in enumerate(asked)]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import networks
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -14,6 +15,7 @@ from statistical import Z
 
 from lcpfn.belief import Belief
 from lcpfn.checkpoint import Checkpoint
+from lcpfn.coordinates import Coordinates
 from lcpfn.metric import Metric
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +53,7 @@ def opponents() -> Iterator[Contestants]:
                 methods[name] = module.make(name)
             except module.Unavailable as reason:
                 reasons[name] = str(reason)
-        networks = importlib.import_module("opponents_networks")
+        made = importlib.import_module("opponents_networks")
         if "lc-pfn" in reasons and networks.DEFAULT_PUBLISHED.exists():  # poor, but it must not break either
             methods["lc-pfn"] = networks.original(networks.DEFAULT_PUBLISHED)
             del reasons["lc-pfn"]
@@ -96,7 +98,7 @@ def test_a_method_without_its_checkpoint_says_so(opponents: Contestants, monkeyp
 def test_a_network_that_failed_to_learn_does_not_stand_for_lc_pfn(
     opponents: Contestants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    networks = importlib.import_module("opponents_networks")
+    made = importlib.import_module("opponents_networks")
     if not networks.DEFAULT_PUBLISHED.exists():
         pytest.skip("there is no checkpoint of the original layout")
     monkeypatch.setattr(networks, "LEAST_SCORE", 10.0)
@@ -298,13 +300,29 @@ def test_the_normalisation_is_a_change_of_variables(opponents: Contestants, metr
 def test_the_published_network_answers_as_on_the_exam(opponents: Contestants) -> None:
     method = opponents["lc-pfn"]
     exam = importlib.import_module("exam")
-    networks = importlib.import_module("opponents_networks")
-    answers = exam.OriginalAnswers(Checkpoint.read(networks.DEFAULT_PUBLISHED))
+    made = importlib.import_module("opponents_networks")
+    answers = exam.OriginalAnswers(Checkpoint.read(made.DEFAULT_PUBLISHED))
     t, y = power_law(10)
     expected = answers.predict(y[None, :20], t[None, 20:], kind="value", metric=exam.METRIC)[0]
     found = ask(method, y[:20], t[:20], t[20:], Metric("max", bounds=(0, 1), overshoot=True))
     # Cut to [0, 1], where next to all of its mass lies.
     assert_allclose(found.median(), expected.median(), atol=2e-3)
+
+
+def test_a_checkpoint_for_any_metric_is_asked_as_it_stands_and_told_the_end(
+    opponents: Contestants, tmp_path: Path
+) -> None:
+    free = networks.random_pfn(coordinates=Coordinates(times="relative", clock=None, bounded=False, ends=True))
+    free.checkpoint.write(tmp_path / "free.safetensors")
+    method = opponents.module.make(f"ours:{tmp_path / 'free.safetensors'}")
+    t, y = power_law(3)
+    metric, asked = Metric("min", bounds=(0, None)), np.array([30.0, 60.0])
+    question = {"t": [10 * t[:20]] * 2, "kind": "value", "metric": metric, "horizon": [600.0, 900.0]}
+    found = method.predict([7 * y[:20]] * 2, [10 * asked] * 2, **question)
+    for one, end in zip(found, question["horizon"]):
+        own = free.predict(7 * y[:20], 10 * asked, t=10 * t[:20], metric=metric, run_end=end)
+        assert_allclose(one.median(), own.median(), rtol=1e-9)
+    assert abs(found[0].median() - found[1].median()).max() > 1e-6, "the end is heard"
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ def test_cut_offs_and_asked_points(length: int, cut: int, seen: int, bench: dict
     each = bench["cases"].case(curve(bench, np.linspace(0, 1, length)), cut)
     assert each.seen == seen == len(each.observed[0])
     assert each.asked[0] == seen and each.asked[-1] == length - 1
-    assert len(each.asked) == min(50, length - seen)
+    assert len(each.asked) == min(bench["cases"].LATER, length - seen)
     assert (np.diff(each.asked) > 0).all()
 
 
