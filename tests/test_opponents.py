@@ -54,8 +54,8 @@ def opponents() -> Iterator[Contestants]:
             except module.Unavailable as reason:
                 reasons[name] = str(reason)
         made = importlib.import_module("opponents_networks")
-        if "lc-pfn" in reasons and networks.DEFAULT_PUBLISHED.exists():  # poor, but it must not break either
-            methods["lc-pfn"] = networks.original(networks.DEFAULT_PUBLISHED)
+        if "lc-pfn" in reasons and made.DEFAULT_PUBLISHED.exists():  # poor, but it must not break either
+            methods["lc-pfn"] = made.original(made.DEFAULT_PUBLISHED)
             del reasons["lc-pfn"]
         yield Contestants(module, methods, reasons)
 
@@ -99,7 +99,7 @@ def test_a_network_that_failed_to_learn_does_not_stand_for_lc_pfn(
     opponents: Contestants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = importlib.import_module("opponents_networks")
-    if not networks.DEFAULT_PUBLISHED.exists():
+    if not made.DEFAULT_PUBLISHED.exists():
         pytest.skip("there is no checkpoint of the original layout")
     monkeypatch.setattr(networks, "LEAST_SCORE", 10.0)
     with pytest.raises(opponents.module.Unavailable, match="train it anew"):
