@@ -101,7 +101,7 @@ def test_a_network_that_failed_to_learn_does_not_stand_for_lc_pfn(
     made = importlib.import_module("opponents_networks")
     if not made.DEFAULT_PUBLISHED.exists():
         pytest.skip("there is no checkpoint of the original layout")
-    monkeypatch.setattr(networks, "LEAST_SCORE", 10.0)
+    monkeypatch.setattr(made, "LEAST_SCORE", 10.0)
     with pytest.raises(opponents.module.Unavailable, match="train it anew"):
         opponents.module.make("lc-pfn")
 
