@@ -28,13 +28,19 @@ def calibrate(options: Namespace) -> int:
         _require("matplotlib", "plot")
     torch, priors = import_module("torch"), import_module("lcpfn.priors")  # by name: the library depends on no prior
     prior = priors.by_name(options.prior)
+    if not np.isfinite(prior.bounds).all():
+        raise ValueError(
+            f"lcpfn calibrate takes priors whose curves share their bounds, as paper and domhan, got {options.prior}; "
+            "for curves of another metric call lcpfn.calibration.calibrate(engine, y, metric=...)"
+        )
     seeds = np.random.SeedSequence(options.seed).spawn(2)
     state = int(seeds[0].generate_state(1, np.uint64)[0] >> np.uint64(1))
     drawn = prior.sample(options.curves, torch.arange(1.0, LENGTH + 1), generator=torch.Generator().manual_seed(state))
+    y, signal = (np.where(drawn.seen, part, np.nan) for part in (drawn.y, drawn.signal))
     report = judge(
         load(options.checkpoint),
-        drawn.y.numpy().astype(np.float64),
-        signal=drawn.signal.numpy().astype(np.float64),
+        y,
+        signal=signal,
         cuts=options.cuts,
         kinds=KINDS if options.kind == "all" else (options.kind,),
         draws=options.draws,

@@ -170,7 +170,11 @@ def _judge(exam: _Exam, kind: str) -> Calibration:
     joint = None
     if sum(map(len, drawn_truth)) >= FEWEST:
         joint = tarp(np.concatenate(drawn, axis=1), np.concatenate(drawn_truth), generator=generator)
-    covered = coverage(pits, levels=exam.levels, cuts=exam.cuts)
+    covered = tuple(
+        cell
+        for cell in coverage(pits, levels=exam.levels, cuts=exam.cuts)
+        if cell.cut is not None or len(exam.cuts) > 1
+    )
     events = reliability(np.concatenate(said), np.concatenate(happened))
     return Calibration(kind, exam.cuts, when, pits, covered, ecdf, width, score, events, joint)
 

@@ -108,8 +108,7 @@ def reliability_plot(told: Reliability, *, ax: Axes | None = None, title: str | 
     axes.bar(said, upper - lower, 0.03, bottom=lower, color=BANDS[2], label=label)
     axes.plot(said, told.happened[full], "o", color=TRUTH, label="what happened")
     for x, y, n in zip(said, told.happened[full], told.count[full]):
-        place = {"xytext": (9, -6), "textcoords": "offset points", "verticalalignment": "center"}
-        axes.annotate(f"{n:.0f}", (x, y), **place, fontsize=9, color=BLACK)
+        axes.annotate(f"{n:.0f}", (x, y), xytext=(9, -10), textcoords="offset points", fontsize=9, color=BLACK)
     axes.set_xlim(-0.04, 1.08)
     axes.set_ylim(-0.04, 1.04)
     return _dress(axes, "probability said before", "share that happened", title, hint)

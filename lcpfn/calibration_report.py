@@ -30,7 +30,7 @@ class Calibration:
         cuts: (C,) points seen.
         times: (C, B, Q) asked, NaN where a curve has no such time.
         pits: (C, B, Q) cdf of the truth there.
-        coverage: shares inside central intervals, by level and cut-off.
+        coverage: shares inside central intervals, by level and cut-off; cut None is all of them, if there are several.
         ecdf: of one PIT value a curve, by cut-off.
         sharpness: mean width of the 90 % intervals, by cut-off.
         log_score: mean log density of the truth, nats per answer, by cut-off.
@@ -125,7 +125,7 @@ class Report:
         tables = "\n\n".join(told.table() for told in self.kinds)
         return (
             f"{tables}\n\n{len(checks) - sum(checks)} of {len(checks)} checks are outside their 95 % bands (!); a "
-            f"calibrated engine has about {0.05 * len(checks):.0f}, often several together.\n"
+            f"calibrated engine has about {0.05 * len(checks):.1g}, often several together.\n"
             "Shares above the level: the intervals are too wide; below: too narrow."
         )
 

@@ -55,6 +55,7 @@ def test_the_cut_offs_are_those_of_the_library() -> None:
         (["--cuts", "100"], "from 1 to 99"),
         (["--cuts", "10,x"], "whole number from 0, got 'x'"),
         (["--prior", "nobody"], "nobody"),
+        (["--prior", "general"], "priors whose curves share their bounds, as paper and domhan, got general"),
         (["--checkpoint", "nobody"], "nobody"),
         (["--kind", "worst"], "invalid choice: 'worst'"),
         (["--curves", "many"], "whole number"),
