@@ -110,7 +110,7 @@ def reliability_plot(told: Reliability, *, ax: Axes | None = None, title: str | 
     for x, y, n in zip(said, told.happened[full], told.count[full]):
         axes.annotate(f"{n:.0f}", (x, y), xytext=(9, -10), textcoords="offset points", fontsize=9, color=BLACK)
     axes.set_xlim(-0.04, 1.08)
-    axes.set_ylim(-0.04, 1.04)
+    axes.set_ylim(-0.06, 1.04)
     return _dress(axes, "probability said before", "share that happened", title, hint)
 
 
