@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import warnings
 from argparse import Namespace
 from importlib import import_module
 from typing import Any
@@ -43,20 +42,18 @@ def verify(options: Namespace) -> int:
     metric, _ = _metric(options, whole, pfn)
     began = time.perf_counter()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", mcmc.ConvergenceWarning)  # the verdict says it
-            told = verification.verify(
-                pfn,
-                seen.y,
-                options.at,
-                horizon=None if options.at else horizon,
-                t=seen.t,
-                kind=options.kind,
-                metric=metric,
-                stretch_time=options.stretch_time,
-                sampler=mcmc.SMC(particles=options.particles, runs=options.runs),
-                seed=options.seed,
-            )
+        told = verification.verify(
+            pfn,
+            seen.y,
+            options.at,
+            horizon=None if options.at else horizon,
+            t=seen.t,
+            kind=options.kind,
+            metric=metric,
+            stretch_time=options.stretch_time,
+            sampler=mcmc.SMC(particles=options.particles, runs=options.runs),
+            seed=options.seed,
+        )
     except ValueError as error:
         raise ValueError(_in_flags(str(error))) from error
     seconds = time.perf_counter() - began

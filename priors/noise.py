@@ -19,7 +19,7 @@ def correlated(white: Tensor, rho: float) -> Tensor:
     """Returns a stationary AR(1) sequence made of white noise (n, T): variance as before, neighbours correlated by rho.
 
     Example:
-        >>> float(correlated(torch.ones(1, 2), 0.6)[0, 1].round(decimals=3))  # 0.6 + sqrt(1 - 0.6^2)
+        >>> round(float(correlated(torch.ones(1, 2), 0.6)[0, 1]), 3)  # 0.6 + sqrt(1 - 0.6^2)
         1.4
     """
     steps = torch.arange(white.shape[1], device=white.device)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from networks import random_pfn
 
 import lcpfn
 from lcpfn import Metric, cli
-from lcpfn.mcmc import SMC, ConvergenceWarning
+from lcpfn.mcmc import SMC
 from lcpfn.mcmc_diagnostics import Diagnostics
 from lcpfn.mcmc_verification import Verification, verify
 from lcpfn.priors import Paper
@@ -20,18 +19,9 @@ Y = [0.20, 0.34, 0.41, 0.48, 0.50, 0.55, 0.56, 0.60, 0.59, 0.62]
 SMALL = SMC(particles=512, runs=2, moves=4, threshold=0.5)
 
 
-@pytest.fixture(autouse=True)
-def _small_runs_may_warn():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
-
-
 @pytest.fixture(scope="module")
 def told() -> Verification:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return lcpfn.load("paper").verify(Y, [11, 20, 50, 100], sampler=SMALL)
+    return lcpfn.load("paper").verify(Y, [11, 20, 50, 100], sampler=SMALL)
 
 
 def test_the_shipped_network_is_close_to_the_posterior(told: Verification) -> None:
