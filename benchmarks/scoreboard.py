@@ -50,6 +50,37 @@ def load(folder: Path) -> Results:
     return {name: found[name] for name in sorted(found, key=order)}
 
 
+def overview(found: Results) -> Rows:
+    """What a method is worth over all sources, in one line."""
+    head = [
+        "method",
+        *(f"skill, {target}" for target in ("later", "final", "best")),
+        "sources won",
+        "90 % intervals hold",
+    ]
+    rows = [[*head, "Brier, best beats", "per forecast"]]
+    sources = _sources(found)
+    for name, each in found.items():
+        if not _complete(found, name):
+            continue
+        skills = [_percent(_overall(found, name, target)) for target in ("later", "final", "best")]
+        later = [each[source]["results"]["skill"]["later"] for source in sources]
+        won = sum(told is not None and told["value"] > 0 for told in later)
+        inside, brier = _mean(each, "later_coverage90"), _mean(each, "best_brier")
+        spent = np.mean([whole["results"]["scores"]["cpu_s"] for whole in each.values()])
+        rows.append(
+            [
+                name,
+                *skills,
+                "" if name == BASELINE else f"{won} of {len(sources)}",
+                "" if inside is None else f"{100 * inside:.0f} %",
+                "" if brier is None else f"{brier:.3f}",
+                f"{1e3 * spent:.2g} ms",
+            ]
+        )
+    return rows
+
+
 def skill(found: Results, target: str) -> Rows:
     """Skill in CRPS against the last value, in percent, with half the width of the 95 % interval over tasks."""
     sources = _sources(found)
@@ -111,6 +142,7 @@ def times(found: Results) -> Rows:
 
 
 TABLES: dict[str, Callable[[Results], Rows]] = {
+    "real": overview,
     "real-later": lambda found: skill(found, "later"),
     "real-final": lambda found: skill(found, "final"),
     "real-best": lambda found: skill(found, "best"),

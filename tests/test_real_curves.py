@@ -359,6 +359,8 @@ def test_tables_show_the_results(bench: dict[str, ModuleType], whole: Path, tmp_
     for name, rows in ((name, make(found)) for name, make in board.TABLES.items()):
         assert len(rows) == 4 and all(len(row) == len(rows[0]) for row in rows), name
     assert board.skill(found, "later")[2][:2] == ["last-value", "0 ± 0"]
+    oracle, last = board.overview(found)[1:3]
+    assert (oracle[4], last[4]) == (f"{len(SOURCES)} of {len(SOURCES)}", "") and float(oracle[1].split()[0]) > 90
     assert "`python benchmarks/real_curves.py --per-task 30` at" in board.text("real-final", whole / "results")
     assert "Not measured yet" in board.text("real-final", tmp_path)
     path = next((whole / "results").glob("many/narrow.json"))
