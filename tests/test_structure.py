@@ -17,6 +17,7 @@ FOLDERS = {  # folder -> how its modules are imported
     "training": "lcpfn.training",
     "checkpoints": "lcpfn.checkpoints",
     "benchmarks": "benchmarks",
+    "examples": "examples",
     "tests": "tests",
 }
 INSTALLED = ("lcpfn", "priors", "training", "checkpoints")
@@ -26,6 +27,7 @@ ALLOWED = {  # folder -> parts of the project that it may import, besides itself
     "training": {"lcpfn", "priors"},
     "checkpoints": set(),
     "benchmarks": {"lcpfn", "priors", "training", "checkpoints"},
+    "examples": {"lcpfn", "priors", "training", "checkpoints"},
     "tests": {"lcpfn", "priors", "training", "checkpoints"},
 }
 # Inside lcpfn/ a module imports from its own tier or one before it, never in a circle; the door `lcpfn` itself is open
@@ -41,6 +43,13 @@ TIERS = (
     ("mcmc_verification",),
     ("__init__",),
     ("answer", "coverage", "demo", "ecdf", "plot", "ranks", "reliability"),
+    ("stopping_levels", "stopping_question"),
+    ("stopping_rules",),
+    ("stopping_decision",),
+    ("stopping_policy",),
+    ("stopping_state",),
+    ("stopping",),
+    ("integrations",),  # the folder: each of its files stands alone
     ("calibration", "calibration_plot", "calibration_report"),
     ("cli", "calibrate", "commands", "verify", "__main__"),
 )
@@ -107,6 +116,11 @@ def tier(module: str) -> int:
     return next((i for i, names in enumerate(TIERS) if module in names), 0)
 
 
+def part(path: Path) -> str:
+    """The module of lcpfn/ that the file is, or its folder there."""
+    return path.relative_to(ROOT / "lcpfn").parts[0].removesuffix(".py")
+
+
 def wrong_arrow(path: Path, name: str) -> str | None:
     """Why the file must not import the name, None if it may."""
     here, there = folder(path), owner(name)
@@ -121,14 +135,14 @@ def wrong_arrow(path: Path, name: str) -> str | None:
         return None if there in ALLOWED[here] or mcmc else f"{here} may not import {there}"
     if here == "lcpfn":
         target = name.split(".")[1] if "." in name else "__init__"
-        if tier(target) > tier(path.stem):
-            return f"lcpfn.{path.stem} stands below lcpfn.{target}"
+        if tier(target) > tier(part(path)):
+            return f"lcpfn.{part(path)} stands below lcpfn.{target}"
     return None
 
 
 def test_every_module_of_the_library_has_its_tier() -> None:
     placed = [name for names in TIERS for name in names]
-    assert sorted(placed) == sorted(path.stem for path in (ROOT / "lcpfn").glob("*.py"))
+    assert sorted(placed) == sorted({part(path) for path in (ROOT / "lcpfn").rglob("*.py")})
 
 
 def test_imports_follow_the_arrows() -> None:
@@ -163,6 +177,7 @@ def test_imports_do_not_run_in_circles() -> None:
         ("lcpfn/pfn.py", "import lcpfn.priors.paper"),
         ("lcpfn/pfn.py", "from .belief import Belief"),
         ("lcpfn/plot.py", "import training.loop"),
+        ("lcpfn/stopping.py", "from lcpfn.integrations import optuna"),
         ("tests/test_pfn.py", "from benchmarks import report"),
         ("benchmarks/report.py", "import tests.contracts"),
     ],
@@ -178,6 +193,7 @@ def test_a_wrong_import_is_found(path: str, statement: str) -> None:
         ("lcpfn/pfn.py", "from lcpfn.belief import Belief"),
         ("lcpfn/belief.py", "if TYPE_CHECKING:\n    from lcpfn.pfn import PFN"),
         ("lcpfn/cli.py", "import lcpfn\nimport torch"),
+        ("lcpfn/integrations/optuna.py", "from lcpfn.stopping import Policy"),
         ("priors/paper.py", "from lcpfn.priors.curves import Curves"),
         ("benchmarks/report.py", "import lcpfn.training"),
         ("tests/test_pfn.py", "import contracts"),
@@ -195,12 +211,14 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     declared = {name: modules.get(name, name) for extra in names.values() for name in extra}
     elsewhere = {"build", "setuptools", "mypy", "ruff"}  # run as commands
     parts = {"core", "train", "plot"}
+    more_of = {"training": {"tensorboard"}, "lcpfn": {"mcmc", "optuna"}}
     allowed = {
         where: {declared[name] for extra in parts | more for name in names[extra]} | set(sys.stdlib_module_names)
         for where, more in [
-            *((name, {"training": {"tensorboard"}, "lcpfn": {"mcmc"}}.get(name, set())) for name in INSTALLED),
+            *((name, more_of.get(name, set())) for name in INSTALLED),
             ("benchmarks", {"bench", "mcmc"}),
-            ("tests", {"test", "mcmc", "tensorboard"}),
+            ("examples", {"optuna"}),
+            ("tests", {"test", "mcmc", "tensorboard", "optuna"}),
         ]
     }
     used, wrong = set(), []

@@ -1,0 +1,274 @@
+"""Should this run go on? One call after each evaluation, with a stated risk and a state that survives a restart.
+
+stopper = Stopper(metric=Metric("max", bounds=(0, 1)), horizon=50)
+for epoch in range(1, 51):
+    ...
+    if stopper.update("run 7", epoch, accuracy).stop:
+        break
+stopper.finish("run 7")
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from scipy.special import betaincinv
+
+from lcpfn.metric import Metric
+from lcpfn.stopping_decision import Decision
+from lcpfn.stopping_policy import Policy, check_step, check_value
+from lcpfn.stopping_question import Rivals
+from lcpfn.stopping_state import Doom, Trial, Trials, from_json, to_json, write
+
+__all__ = ["Audit", "Decision", "Incumbent", "Policy", "Rivals", "Stopper"]
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The run to beat, and its best value."""
+
+    trial: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How often stopping was wrong, as far as runs that were let go on by chance can tell.
+
+    Attributes:
+        doomed: runs that a rule gave up.
+        audited: those of them that were let go on, and are finished.
+        wrong: those of the audited that beat what they had to beat.
+        winners: finished runs that beat what they had to beat, audited or never given up.
+        rate: estimated share of runs that would have beaten the incumbent and were given up; NaN without winners.
+        interval: of the rate, 95 %, exact (Clopper and Pearson 1934).
+    """
+
+    doomed: int
+    audited: int
+    wrong: int
+    winners: int
+    rate: float
+    interval: tuple[float, float]
+
+
+class Stopper:
+    """Judges runs as they report, and remembers them.
+
+    A decision depends on the points and on what is known of the other runs, not on how often it was asked for: the same
+    update twice changes nothing, and points may come late. A value for a known step replaces it, as after a
+    restart from a checkpoint. One process a state; within it any number of threads.
+
+    Args:
+        path: a file for the state, read if it is there, and replaced as a whole after every change.
+        audit: share of the runs to be stopped that are let go on, so that `report` can say how often stopping is wrong.
+        seed: of the choice of those, which depends on the trial's name alone.
+        **policy: fields of `lcpfn.stopping_policy.Policy`: horizon, metric, rule, level and so on.
+
+    Raises:
+        ValueError: if a value is out of its range, or the state is cut off, of another version, or of another metric
+            or horizon.
+
+    Example:
+        >>> import lcpfn
+        >>> stopper = Stopper(metric=lcpfn.Metric("max", bounds=(0, 1)), horizon=50)
+        >>> for epoch in range(1, 51):
+        ...     decision = stopper.update("first", epoch, 0.9 - 0.5 / epoch)
+        >>> decision.stop, decision.reason
+        (False, 'horizon reached')
+        >>> stopper.finish("first")
+        >>> stopper.incumbent
+        Incumbent(trial='first', value=0.89)
+        >>> for epoch in range(1, 51):
+        ...     decision = stopper.update("second", epoch, 0.5 - 0.3 / epoch)
+        ...     if decision.stop:
+        ...         break
+        >>> decision.reason, epoch < 25
+        ('hopeless', True)
+    """
+
+    def __init__(
+        self, *, path: str | os.PathLike[str] | None = None, audit: float = 0.0, seed: int = 0, **policy: Any
+    ) -> None:
+        if not 0 <= audit < 1:
+            raise ValueError(f"audit must be a share of at least 0 and below 1, got {audit!r}")
+        self.policy = Policy(**policy)
+        if audit and self.policy.rule == "converged":
+            raise ValueError("audit compares with an incumbent, which converged does not have: leave it out")
+        self.audit, self.seed = audit, seed
+        self.path = None if path is None else Path(path)
+        self._lock = RLock()
+        self._trials: Trials = {}
+        if self.path is not None and self.path.exists():
+            self._trials = from_json(self.path.read_text(encoding="utf-8"), source=str(self.path), **self._about())
+
+    def update(self, trial: str | int, step: float, value: float) -> Decision:
+        """The decision about a trial after a new value.
+
+        Args:
+            trial: its name or number; 7 and "7" are one trial.
+            step: of the value, in the unit of the horizon.
+            value: in the metric's unit; NaN and infinities mean that the run diverged.
+
+        Raises:
+            TypeError: if an argument is no number; a trial, no text or whole number.
+            ValueError: if the step is before the first one, or the value outside of the metric's bounds. A step past
+                the horizon is no error and stops nothing.
+        """
+        name = _name(trial)
+        step, value = check_step(step, self.policy.first_step), check_value(value, self.metric)
+        with self._lock:
+            known = self._trials.get(name, Trial())
+            if known.over:
+                return Decision(
+                    stop=known.stopped, reason="finished", detail="the trial is over; the value is left out"
+                )
+            points = {**known.points, step: value}
+            decision = self.policy.decide(list(points), list(points.values()), self.rivals(name))
+            doom = known.doom
+            if decision.stop and doom is None:
+                target = None if decision.verdict is None else decision.verdict.target
+                doom = Doom(max(points), target, target is not None and self._is_audited(name))
+            after = Trial(points, doom=doom)
+            if not _same(after, known) or name not in self._trials:
+                self._trials[name] = after
+                self._save()
+        if doom is None:
+            return decision
+        if doom.audited:
+            return replace(
+                decision, stop=False, reason="audit", detail=f"given up at step {doom.step:g}, goes on as a check"
+            )
+        if decision.stop:
+            return decision
+        return replace(decision, stop=True, reason="stopped before", detail=f"given up at step {doom.step:g}")
+
+    def finish(self, trial: str | int) -> None:
+        """Takes note that a trial is over; if it was not told to stop, its best value counts from now on.
+
+        Raises:
+            ValueError: if there is no such trial.
+        """
+        name = _name(trial)
+        with self._lock:
+            known = self._trials.get(name)
+            if known is None:
+                raise ValueError(
+                    f"finish must name a trial that was updated, got {name!r}; known are {list(self._trials)[:5]}"
+                )
+            if known.over:
+                return
+            known.over = True
+            known.won = self._won(name, known)
+            self._save()
+
+    @property
+    def metric(self) -> Metric:
+        """Direction and bounds of the values."""
+        return self.policy.measured
+
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """The finished trial to beat, the `rank`-th best; None if there is none yet."""
+        with self._lock:
+            bests = {
+                name: y
+                for name, trial in self._trials.items()
+                if trial.finished and (y := self.policy.best_of(list(trial.points.values()))) is not None
+            }
+        ranked = sorted(bests, key=lambda name: -self.metric.sign * bests[name])
+        if len(ranked) < self.policy.rank:
+            return None
+        name = ranked[self.policy.rank - 1]
+        return Incumbent(name, bests[name])
+
+    def rivals(self, trial: str | int) -> Rivals:
+        """What is known of all trials but this one."""
+        with self._lock:
+            others = [each for name, each in self._trials.items() if name != _name(trial)]
+            bests = [(each.finished, self.policy.best_of(list(each.points.values()))) for each in others]
+            return Rivals(
+                finished=tuple(y for finished, y in bests if finished and y is not None),
+                concluded=sum(each.over or each.stopped for each in others),
+                running=tuple(y for finished, y in bests if not finished and y is not None),
+            )
+
+    def report(self) -> Audit:
+        """How often stopping was wrong, from the audited trials.
+
+        Raises:
+            ValueError: if nothing is audited.
+        """
+        if not self.audit:
+            raise ValueError("the report needs runs that were let go on: give audit=0.05, say")
+        with self._lock:
+            given_up = [each for each in self._trials.values() if each.doom and each.doom.target is not None]
+            winners = sum(each.finished and each.won is True for each in self._trials.values())
+        audited = [each for each in given_up if each.finished]
+        wrong = sum(each.won is True for each in audited)
+
+        def share(q: float) -> float:  # of the observed winners, `wrong` ones stand for 1 / audit each
+            return float(q / (q + self.audit * (1 - q)))
+
+        low = betaincinv(wrong, winners - wrong + 1, 0.025) if wrong else 0.0
+        high = betaincinv(wrong + 1, winners - wrong, 0.975) if wrong < winners else 1.0
+        rate = share(wrong / winners) if winners else math.nan
+        return Audit(len(given_up), len(audited), wrong, winners, rate, (share(low), share(high)))
+
+    def to_json(self) -> str:
+        """The state as text, to put into a checkpoint."""
+        with self._lock:
+            return to_json(self._trials, **self._about())
+
+    def load_json(self, text: str) -> None:
+        """Replaces the state by one that `to_json` gave.
+
+        Raises:
+            ValueError: if it is cut off, of another version, or of another metric or horizon.
+        """
+        trials = from_json(text, source="the state", **self._about())
+        with self._lock:
+            self._trials = trials
+            self._save()
+
+    def _about(self) -> dict[str, Any]:
+        return {"direction": self.metric.direction, "horizon": self.policy.horizon}
+
+    def _save(self) -> None:
+        if self.path is not None:
+            write(self.path, self.to_json())
+
+    def _won(self, name: str, trial: Trial) -> bool | None:
+        """Whether a trial that just ended beat what it had to; None if it was stopped, or nothing stood."""
+        if trial.stopped:
+            return None
+        sign = self.metric.sign
+        if trial.doom is None:
+            bar = None if self.policy.rule == "converged" else self.policy.bar(self.rivals(name))
+            target = None if bar is None else bar + sign * self.policy.min_delta
+        else:
+            target = trial.doom.target
+        best = self.policy.best_of(list(trial.points.values()))
+        return None if target is None or best is None else sign * best > sign * target
+
+    def _is_audited(self, name: str) -> bool:
+        draw = np.random.default_rng([self.seed, zlib.crc32(name.encode())]).random()
+        return bool(draw < self.audit)
+
+
+def _name(trial: object) -> str:
+    if isinstance(trial, bool) or not isinstance(trial, str | int | np.integer):
+        raise TypeError(f"trial must be a name or a whole number, got {trial!r} of type {type(trial).__name__}")
+    return str(trial)
+
+
+def _same(a: Trial, b: Trial) -> bool:
+    """Whether two trials are alike, a value that is not finite equal to another one."""
+    return to_json({"": a}) == to_json({"": b})

@@ -1,0 +1,174 @@
+"""The threshold that makes `level` the chance of ever stopping a run that would have beaten the incumbent.
+
+Let p be the probability, after some points, that the run beats the incumbent, and p0 the one before the first point.
+Given that it does, the likelihood ratio (1 - p) / p * p0 / (1 - p0) is a martingale of mean 1, if beliefs are right. By
+Ville's inequality it ever exceeds 1 / level with probability `level` at most. So the rule
+
+    odds of p <= level * prior odds
+
+keeps its promise however often one looks. With `n` runs behind it and all orders equally likely, the next run beats the
+k-th best of them with prior odds k / (n + 1 - k). The inequality is not tight: a belief jumps past the threshold, and
+one looks a finite number of times. How much larger the factor may be than `level` is found by simulation, and stored in
+RATIOS. Comparing p with `level` itself at every look has another meaning: it bounds the share of winners among the
+stopped runs, not the share of stopped runs among the winners, which then grows with n beyond one half.
+
+Source: Ville 1939; Ramdas et al. 2023, Game-theoretic statistics and safe anytime-valid inference, section 3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcpfn.metric import Metric
+
+Array = NDArray[np.float64]
+
+LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2)
+LOOKS = (1, 4, 9, 19, 49, 98)
+FOREVER = 10_000  # looks from which Ville's inequality is used as it stands
+LARGEST = 100.0  # ratio that is stored
+# Factor over level, by looks (rows) and level (columns): python benchmarks/stopping_levels.py
+RATIOS: tuple[tuple[float, ...], ...] = (
+    (43.21, 43.69, 83.86, 100.0, 100.0),
+    (12.9, 22.35, 31.55, 41.38, 55.37),
+    (5.56, 10.05, 10.86, 15.43, 25.45),
+    (3.43, 5.1, 5.46, 5.86, 8.84),
+    (1.99, 1.55, 1.92, 2.02, 3.04),
+    (1.54, 1.37, 1.66, 1.61, 2.55),
+)
+
+
+class Replayer(Protocol):
+    """An engine that believes after every prefix in one pass, as `lcpfn.PFN`."""
+
+    def replay(self, y: Any, t_query: Any = None, *, kind: str, metric: Metric | None) -> Any:
+        """Returns the beliefs after every prefix, as `PFN.replay` does."""
+
+
+def threshold(level: float, *, looks: int, runs: int, rank: int = 1) -> float:
+    """The probability of beating the incumbent at or below which a run may be stopped.
+
+    It never exceeds `level`, so that of the stopped runs, too, at most this share would have won.
+
+    Args:
+        level: bound on the chance that a run which would have beaten the incumbent is ever stopped, in (0, 1).
+        looks: how often the run will be judged, 1 or more.
+        runs: how many runs are over, `rank` or more.
+        rank: the incumbent is the best but rank - 1 of them.
+
+    Raises:
+        ValueError: if an argument is outside of its range.
+
+    Example:
+        >>> [round(threshold(0.05, looks=98, runs=n), 4) for n in (1, 10, 50)]
+        [0.05, 0.0082, 0.0017]
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
+    if looks < 1 or rank < 1 or runs < rank:
+        raise ValueError(f"looks and rank start at 1 and runs at rank, got looks={looks}, rank={rank}, runs={runs}")
+    odds = level * ratio(level, looks) * rank / (runs + 1 - rank)
+    return min(level, odds / (1 + odds))
+
+
+def ratio(level: float, looks: int) -> float:
+    """By how much the factor on the prior odds may exceed `level`; between the stored ones on logarithmic scales."""
+    columns = [math.log(each) for each in (LEVELS[0] / 100, *LEVELS)]  # far below the lowest: Ville's inequality
+    rows = [np.interp(math.log(level), columns, [0.0, *np.log(row)]) for row in RATIOS]
+    at = [math.log(each) for each in (*LOOKS, FOREVER)]
+    return float(np.exp(np.interp(math.log(looks), at, [*rows, 0.0])))
+
+
+@dataclass(frozen=True, eq=False)
+class Winners:
+    """Runs of a prior that beat their incumbent, and how close each came to being stopped.
+
+    Attributes:
+        runs: (W,) number of runs that the incumbent is the best of.
+        p: (W, T) probability of beating it after 0 to T - 1 points, 1 once it is beaten.
+    """
+
+    runs: NDArray[np.int64]
+    p: Array
+
+    def lowest(self, *, every: int = 1, first: int = 2) -> Array:
+        """(W,) the lowest ratio of odds to prior odds that a look at every `every`-th point from `first` on saw."""
+        p = self.p[:, _looks(self.p.shape[1], every, first)].min(axis=1)
+        with np.errstate(divide="ignore"):
+            return np.asarray(p / (1 - p) * self.runs)
+
+    def false_stops(self, level: float, *, every: int = 1, first: int = 2, spend: bool = True) -> NDArray[np.bool_]:
+        """(W,) whether the rule `best` would ever stop it; without `spend`, with `level` itself at each look."""
+        columns = _looks(self.p.shape[1], every, first)
+        bars = {n: threshold(level, looks=len(columns), runs=n) if spend else level for n in set(self.runs.tolist())}
+        bar = np.array([bars[n] for n in self.runs.tolist()])
+        return np.asarray(self.p[:, columns].min(axis=1) <= bar)
+
+
+def winners(
+    engine: Replayer,
+    y: Array,
+    *,
+    metric: Metric,
+    runs: Sequence[int] = (1, 4, 16, 64),
+    each: int = 750,
+    generator: np.random.Generator,
+) -> Winners:
+    """Winners drawn from curves of one law: for each number of runs, a run given that it beats the best of so many.
+
+    Args:
+        engine: whose beliefs are judged.
+        y: (N, T) whole curves, at times 1..T; many, as the best of 64 is a rare thing.
+        metric: of y.
+        runs: numbers of runs.
+        each: winners for each of them.
+        generator: what draws them.
+    """
+    count, end = y.shape
+    up = metric.sign * y
+    order = np.argsort(up.max(axis=1), kind="stable")
+    counts, chances = [], []
+    for n in runs:
+        # The share of runs that are worse than a winner against n is Beta(n + 1, 1); the best of n worse ones likewise.
+        u = generator.random(each) ** (1 / (n + 1))
+        v = u * generator.random(each) ** (1 / n)
+        winner = np.clip((u * count).astype(int), 1, count - 1)
+        beaten = np.minimum((v * count).astype(int), winner - 1)
+        curves, bar = up[order[winner]], up[order[beaten]].max(axis=1)
+        belief = engine.replay(metric.sign * curves, end, kind="best", metric=metric).belief
+        p = belief.prob_better(metric.sign * bar[:, None, None])[:, :end, 0]
+        sofar = np.maximum.accumulate(curves, axis=1)[:, : end - 1]
+        p[:, 1:] = np.where(sofar > bar[:, None], 1.0, p[:, 1:])
+        counts.append(np.full(each, n))
+        chances.append(p)
+    return Winners(np.concatenate(counts), np.concatenate(chances))
+
+
+def calibrated(found: Winners, *, first: int = 2) -> tuple[tuple[float, ...], ...]:
+    """The table RATIOS from simulated winners.
+
+    Each entry is the quantile of the lowest ratio at `level`, over level: the smallest one over the numbers of runs, so
+    that the promise holds for each of them; 1 at least, which is Ville's inequality.
+    """
+    table = []
+    for looks in LOOKS:
+        every = next(step for step in range(1, 101) if len(_looks(found.p.shape[1], step, first)) <= looks)
+        lowest = found.lowest(every=every, first=first)
+        groups = [np.sort(lowest[found.runs == n]) for n in np.unique(found.runs)]
+        row = []
+        for level in LEVELS:
+            ratios = [group[max(int(level * len(group)) - 1, 0)] / level for group in groups]
+            row.append(round(float(np.clip(min(ratios), 1.0, LARGEST)), 2))
+        table.append(tuple(row))
+    return tuple(table)
+
+
+def _looks(end: int, every: int, first: int) -> list[int]:
+    """Numbers of points after which a run of `end` points is judged."""
+    return [points for points in range(first, end) if points % every == 0]
