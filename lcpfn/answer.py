@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Belief
+from lcpfn.surprise import Surprise
 from lcpfn.table import Curve
 
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals in the table
@@ -27,6 +28,7 @@ class Answer:
     best: Belief | None = None  # (R,) of the best value until the future times among the Q; goes with the incumbent
     incumbent: float | None = None
     assumed: Mapping[str, str] = field(default_factory=dict)  # who says "direction" and "bounds": "user", or ORIGINS
+    surprise: Surprise | None = None  # of what was seen
 
     @property
     def record(self) -> tuple[float, float] | None:
@@ -82,6 +84,7 @@ class Answer:
                 "best": None if record is None else {"t": record[0], "y": record[1]},
             },
             "incumbent": self.incumbent,
+            "surprise": self._surprise(),
             "forecast": self.forecasts(),
         }
 
@@ -94,6 +97,17 @@ class Answer:
         count = f"{measured.sum()} value{'s' if measured.sum() > 1 else ''}"
         last = self.seen.times[measured][-1]
         return f"{what}: {count} seen up to {clock} {last:.6g}, the best {record[1]:.5g} at {clock} {record[0]:.6g}"
+
+    def warning(self) -> str | None:
+        """A line if the alarm rang."""
+        told = self.surprise
+        if told is None or not told.alarm:
+            return None
+        p, clock = float(told.p_value[-1]), self.seen.clock
+        return (
+            f"warning: this curve is unlike anything in the prior, noticed at {clock} {float(told.since):.6g} "
+            f"(p {'< 1e-9' if p < 1e-9 else f'= {p:.1g}'}): expect more misses than the intervals say"
+        )
 
     def table(self, *, every: bool) -> str:
         """A table in ASCII; of every query, or of a few that stand for all."""
@@ -133,6 +147,19 @@ class Answer:
         if by == bounds_by:
             return f"{better}, {limits}{by and ': '}{by}"
         return ", ".join(f"{what} {origin}".rstrip() for what, origin in ((better, by), (limits, bounds_by)))
+
+    def _surprise(self) -> dict[str, Any] | None:
+        """The same as JSON."""
+        told = self.surprise
+        if told is None:
+            return None
+        return {
+            "alarm": bool(told.alarm),
+            "since": _finite(float(told.since)),
+            "p_value": float(told.p_value[-1]) if told.p_value.size else 1.0,
+            "rate": told.rate,
+            "surprising": [float(t) for t in told.t[told.surprising]],
+        }
 
     def _beaten(self) -> dict[float, float | None]:
         """By time, the probability that the incumbent is beaten until then, 1 if it already is."""

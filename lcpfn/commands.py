@@ -69,7 +69,10 @@ def predict(options: Namespace) -> int:
     best = None
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
-    answer = Answer(belief, seen, rest, best, options.incumbent, assumed)
+    surprise = pfn.surprise(
+        seen.y, t=seen.t, metric=metric, horizon=max(steps.t), stretch_time=options.stretch_time
+    )  # after the forecast, whose errors say more
+    answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
     if options.plot:
         _draw(options.plot, replace(answer, belief=steps))
     if options.json:
@@ -77,7 +80,8 @@ def predict(options: Namespace) -> int:
             json.dumps(answer.document(source=options.file, checkpoint=options.checkpoint), indent=2, allow_nan=False)
         )
     else:
-        print(f"{answer.about()}\n\n{answer.table(every=options.at is not None)}")
+        lines = [answer.about(), answer.warning(), "", answer.table(every=options.at is not None)]
+        print("\n".join(line for line in lines if line is not None))
     return 0
 
 

@@ -20,6 +20,7 @@ from lcpfn.context import Context, read_context, read_end, read_query, thin
 from lcpfn.engine import Engine, filled
 from lcpfn.metric import Metric
 from lcpfn.stream import Stream
+from lcpfn.surprise import RATE, Surprise
 
 SHIPPED = {"default": "paper-small", "paper": "paper-small"}  # short names of checkpoints in lcpfn.checkpoints
 
@@ -172,6 +173,53 @@ class PFN:
         if kind != "signal":
             valid = valid & (spread[0] > reached[:, :, None])
         return self._replay(context, after, spread[0], spread[1], valid, kind, metric)
+
+    def surprise(
+        self,
+        y: Any,
+        *,
+        t: Any = None,
+        metric: Metric | None = None,
+        run_end: Any = None,
+        horizon: float | None = None,
+        stretch_time: bool = False,
+        rate: float = RATE,
+    ) -> Surprise:
+        """How well each point was foreseen by the points before it, and whether an alarm rings, in one pass.
+
+        Where it does, the curve is unlike anything that the network was trained on, and its forecasts may be wrong by
+        more than they say. Look after every epoch: the rate of false alarms holds for all looks together, as long as
+        the curve has no more points than the network's limit (longer ones are thinned, differently at each look; then
+        it holds for each look).
+
+        Args:
+            y: as for `predict`.
+            t: times of y.
+            metric: as for `predict`.
+            run_end: as for `predict`.
+            horizon: with stretch_time, the last time that forecasts are asked about.
+            stretch_time: as for `predict`.
+            rate: of false alarms under the prior, per curve.
+
+        Raises:
+            ValueError: as for `predict`, or if rate is not between 0 and 1.
+
+        Example:
+            >>> import lcpfn
+            >>> calm = [0.10, 0.35, 0.48, 0.55, 0.59, 0.62, 0.64, 0.66]
+            >>> told = lcpfn.load("paper").surprise([*calm, 0.2, 0.7, 0.1, 0.6])
+            >>> bool(told.alarm), float(told.since)
+            (True, 11.0)
+        """
+        metric = self._check_metric(metric)
+        context = thin(read_end(run_end, read_context(y, t=t, metric=metric)), self.engine.config.limit)
+        ends = context.t[:, :0] if horizon is None else read_query(horizon, None, context, "signal")
+        clocked, _ = self.engine.clock(context, ends, stretch=stretch_time)
+        belief = self._replay_next(clocked, "value", metric).belief[..., :-1, 0]
+        times, values = (part[0] if context.single else part for part in (context.t, context.y))
+        if values.size and None in metric.bounds:  # nothing says what the first value may be
+            values = np.concatenate([np.full_like(values[..., :1], np.nan), values[..., 1:]], axis=-1)
+        return Surprise.of(belief, values, t=times, rate=rate)
 
     def stream(self, *, metric: Metric | None = None, run_end: float | None = None) -> Stream:
         """An empty stream: feed it points one by one, ask in between; each point costs one token.

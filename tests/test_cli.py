@@ -84,6 +84,7 @@ def test_keys_of_json_are_stable(capsys: pytest.CaptureFixture[str], log: str) -
             "best": {"t": float(Y[:SEEN].argmax() + 1), "y": Y[:SEEN].max()},
         },
         "incumbent": None,
+        "surprise": {"alarm": False, "since": None, "p_value": 1.0, "rate": 0.01, "surprising": []},
     }
     keys = "t mean std quantiles prob_better_than_best_seen prob_incumbent_beaten_by_then truth"
     assert list(forecast) == keys.split()

@@ -1,0 +1,137 @@
+"""The alarm: whether a curve is unlike anything that the network was trained on.
+
+Each point is held against the belief that the points before it gave. If beliefs are calibrated, the probabilities of
+something worse (PIT values) are independent and uniform, whatever the curve; a bettor against that starts with 1 and
+wins nothing on average, so that the wealth passes 1 / rate, now or ever, with probability `rate` at most.
+
+Letters: B curves, T observed points, K bets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc, betaln
+
+from lcpfn.belief import Belief
+from lcpfn.frozen import frozen
+
+Array = NDArray[np.float64]
+
+RATE = 0.01  # of false alarms, per curve
+POINT_RATE = 1e-3  # a point is called surprising if something as far out comes this rarely
+TAIL = 1e-6  # PIT values count no further out: tails of a network's beliefs were checked to 1e-5, and one wild point,
+# however wild, is no alarm
+LATE = 0.25  # the bettor waits until after point n with probability (n + 1)^-LATE: early starts are likelier, but what
+# was calm for 50 points costs only six nats
+_SHARP = (0.2, 0.6)  # exponents of the densities that are bet on: a few far out, or many a little
+# (a, b) of Beta densities: all worse than believed, all better, and beliefs that are too sure.
+BETS = tuple(pair for a in _SHARP for pair in ((a, 1.0), (1.0, a), (a, a)))
+
+
+@dataclass(frozen=True, eq=False)
+class Surprise:
+    """How surprising curves were, after every point. A value: nothing can be changed.
+
+    For one curve the leading axis is missing. Points are those that the network saw: in order of time, without missing
+    ones, and thinned where there are more than its limit. Padding of shorter curves has NaN in `t` and `pit`.
+
+    Attributes:
+        t: (B, T) times of the points.
+        pit: (B, T) probability of something worse than was measured, by the belief before it; NaN where there was
+            no belief, as before the first point of a metric without bounds.
+        log_e: (B, T) log of the bettor's wealth after each point: an e value, evidence against the prior in nats.
+        rate: of false alarms under the prior, however often one looks.
+
+    Raises:
+        ValueError: if rate is not between 0 and 1.
+
+    Source:
+        Ville 1939 for the guarantee; Ramdas et al. 2023 (arXiv 2210.01948) for e values and betting.
+    """
+
+    t: Array
+    pit: Array
+    log_e: Array
+    rate: float = RATE
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise ValueError(f"rate must lie between 0 and 1, got {self.rate!r}; it is the share of false alarms")
+        for name in ("t", "pit", "log_e"):
+            object.__setattr__(self, name, frozen(getattr(self, name), name))
+
+    @classmethod
+    def of(cls, belief: Belief, y: Array, *, t: Array, rate: float = RATE) -> Surprise:
+        """The surprise of values y (..., T) at times t, each with the belief (..., T) before it; NaN is no bet."""
+        pit = pits(belief, y)
+        return cls(t, pit, log_wealth(pit), rate)
+
+    @cached_property
+    def p_value(self) -> Array:
+        """(B, T) probability that a curve of the prior is ever this surprising, at most; it never rises."""
+        return np.minimum(1.0, np.exp(-np.maximum.accumulate(self.log_e, axis=-1)))
+
+    @cached_property
+    def alarm(self) -> NDArray[np.bool_]:
+        """(B,) whether the alarm rang; once it did it stays."""
+        return np.asarray((self.p_value <= self.rate).any(axis=-1))
+
+    @cached_property
+    def since(self) -> Array:
+        """(B,) time of the point at which it rang, NaN if it did not."""
+        rang = self.p_value <= self.rate
+        first = np.where(rang & ~np.isnan(self.t), self.t, np.inf).min(axis=-1, initial=np.inf)
+        return np.asarray(np.where(self.alarm, first, np.nan))
+
+    @cached_property
+    def surprising(self) -> NDArray[np.bool_]:
+        """(B, T) which points lie so far out that one in a thousand would under the prior, worse or better."""
+        return np.abs(self.pit - 0.5) >= 0.5 - POINT_RATE / 2
+
+
+def pits(belief: Belief, y: Array) -> Array:
+    """(...) the probability of something worse than y, by a belief (...); NaN for NaN.
+
+    Exactly on a bound that cuts the belief off, as an accuracy of 1 may be, the belief is asked as if nothing did: it
+    gives the bound itself no probability, so the chance of a false alarm is the same.
+    """
+    inside = 1.0 - belief.prob_better(y)
+    on_bound = np.isin(y, [bound for bound in belief.metric.bounds if bound is not None])
+    if belief.metric.overshoot or not on_bound.any():
+        return np.asarray(inside)
+    free = replace(belief, metric=replace(belief.metric, overshoot=True))
+    return np.where(on_bound, 1.0 - free.prob_better(y), inside)
+
+
+def log_wealth(pit: Array) -> Array:
+    """(..., T) log of the wealth of a bettor against uniform PIT values, who starts with 1; NaN is no bet.
+
+    A mixture of bettors: each of them waits, then stakes all on one Beta density at every later point, flat beyond
+    TAIL. Since the densities integrate to 1 and only what came before decides on the stakes, the wealth is a martingale
+    if the values are uniform given those before.
+    """
+    missing = np.isnan(pit)
+    p = np.clip(np.where(missing, 0.5, pit), TAIL, 1 - TAIL)
+    low, high = np.log(p)[..., None], np.log1p(-p)[..., None]
+    a, b = np.array(BETS).T
+    bets = (a - 1) * low + (b - 1) * high - betaln(a, b) - np.log(_mass(a, b))  # (..., T, K)
+    bets = np.where(missing[..., None], 0.0, bets)
+    waiting = -LATE * np.log(np.arange(1.0, pit.shape[-1] + 2))  # (T + 1,) log share that waits after n points
+    starts = np.log(-np.diff(np.exp(waiting)))
+    out = np.empty(pit.shape)
+    running = np.full((*pit.shape[:-1], len(BETS)), -np.inf)
+    for n in range(pit.shape[-1]):
+        running = np.logaddexp(running, starts[n]) + bets[..., n, :]
+        mean = np.logaddexp.reduce(running, axis=-1) - np.log(len(BETS))
+        out[..., n] = np.logaddexp(mean, waiting[n + 1])
+    return out
+
+
+def _mass(a: Array, b: Array) -> Array:
+    """Integrals of Beta densities that are cut off at the height of TAIL at both ends."""
+    heights = sum(np.exp((a - 1) * np.log(p) + (b - 1) * np.log1p(-p) - betaln(a, b)) for p in (TAIL, 1 - TAIL))
+    return np.asarray(betainc(a, b, 1 - TAIL) - betainc(a, b, TAIL) + TAIL * heights)
