@@ -1,0 +1,197 @@
+"""Is a forecast of a real curve worse where the alarm rings? The error of the final point, with and without.
+
+    python benchmarks/alarm.py --methods ours:paper-small
+
+Development tasks alone. The alarm is `PFN.surprise` of what was seen, the error the CRPS of the last point in units of
+the task, as in real_curves.py. See benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import one_thread  # noqa: F401
+
+# isort: split
+# NumPy reads the number of threads when it is imported: above this line.
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import cases
+import curves
+import numpy as np
+import opponents_networks as networks
+import report
+import scores
+from contest import RealCurve, facts
+from opponents_normalise import UNIT, Normaliser
+from real_curves import QUICK_PER_TASK, QUICK_TASKS, SEED, Library, Plan, Read, cells
+from record import Record, parser, say
+
+from lcpfn.surprise import RATE, Surprise
+
+SCRIPT = "benchmarks/alarm.py"
+METHODS = "ours:paper-small"
+PER_TASK = 10
+LEVEL = 90  # of the intervals whose coverage is shown
+WORST = 0.1  # share of a source's forecasts that count as its worst
+LEAST = 5  # cases with an alarm, and without, that a source needs to count in the averages
+
+Network = networks.Normalised | networks.Direct
+
+
+def surprise(method: Network, asked: Sequence[cases.Case]) -> Surprise:
+    """The surprise of what is seen of the curves, as the network sees it when it is asked."""
+    metric, ends = asked[0].curve.metric, [float(each.curve.t[-1]) for each in asked]
+    t, y = zip(*(each.observed for each in asked))
+    if isinstance(method, networks.Direct):
+        return method.engine.surprise(list(y), t=list(t), metric=metric, run_end=np.array(ends))
+    units = [Normaliser.of(metric.sign * x, metric).forward(metric.sign * x) for x in y]
+    times = [networks.on_clock(seen, seen[-1:], end)[0] for seen, end in zip(t, ends)]
+    return method.engine.surprise(units, t=times, metric=UNIT)
+
+
+def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
+    """(N, 4) cut-off, whether the alarm rings, CRPS of the final point and whether the interval of LEVEL covers it.
+
+    Args:
+        method: our network.
+        members: curves of one task and metric.
+    """
+    yard = scores.yardstick(
+        np.concatenate([curve.y for curve in members]),
+        metric=members[0].metric,
+        resolution=max(curve.resolution for curve in members),
+    )
+    rows = [np.empty((0, 4))]
+    columns = [scores.NAMES.index("crps"), scores.NAMES.index(f"coverage{LEVEL}")]
+    for cut in cases.CUTS:
+        found = (cases.case(curve, cut) for curve in members)
+        asked = [replace(each, asked=each.asked[-1:]) for each in found if not (each.hopeless or each.diverges)]
+        if not asked:
+            continue
+        beliefs = cases.ask(method, asked, kind="value").beliefs
+        with cases.silence():
+            rang = surprise(method, asked).alarm
+        kept = [i for i, belief in enumerate(beliefs) if belief is not None]
+        told = scores.judge(
+            [beliefs[i] for i in kept],
+            [asked[i].later for i in kept],
+            yard,
+            steps=[asked[i].curve.resolution for i in kept],
+        )
+        rows.append(np.array([[cut, rang[i], *each[0, columns]] for i, each in zip(kept, told)]).reshape(-1, 4))
+    return np.concatenate(rows)
+
+
+def summary(rows: np.ndarray) -> dict[str, Any]:
+    """Of rows as `judged` gives: how often it rings, and the errors with and without.
+
+    It rings later rather than sooner, when forecasts are better anyway: so the means without an alarm weigh the
+    cut-offs as those with one do.
+    """
+    rang, crps = rows[:, 1] > 0, rows[:, 2]
+    worst = crps >= np.quantile(crps, 1 - WORST)
+    weight = rang.astype(np.float64)
+    for cut in np.unique(rows[:, 0]):
+        here = rows[:, 0] == cut
+        calm, loud = here & ~rang, here & rang
+        weight[calm] = loud.sum() / max(calm.sum(), 1)
+        if not calm.any():
+            weight[loud] = 0.0  # nothing to compare with
+    told: dict[str, Any] = {
+        "forecasts": len(rows),
+        "rings": float(rang.mean()),
+        "rings_in_worst": float(rang[worst].mean()),
+    }
+    for name, part in (("calm", ~rang), ("alarm", rang)):
+        told[name] = {"forecasts": int((part & (weight > 0)).sum()), "crps": None, "coverage": None}
+        if weight[part].any():
+            crps_mean, coverage = np.average(rows[part][:, 2:], axis=0, weights=weight[part])
+            told[name] |= {"crps": float(crps_mean), "coverage": float(coverage)}
+    return told
+
+
+def average(sources: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Means over the sources that have enough of both; None if there are none."""
+    both = [each for each in sources if min(each[part]["forecasts"] for part in ("calm", "alarm")) >= LEAST]
+    if not both:
+        return None
+    told: dict[str, Any] = {name: float(np.mean([each[name] for each in both])) for name in ("rings", "rings_in_worst")}
+    for part in ("calm", "alarm"):
+        told[part] = {name: float(np.mean([each[part][name] for each in both])) for name in ("crps", "coverage")}
+    worse = sum(each["alarm"]["crps"] > each["calm"]["crps"] for each in both)
+    return {"sources": len(both), "worse_where_it_rings": worse, **told}
+
+
+def table(results: dict[str, Any]) -> str:
+    """A row for each source, and the averages, in Markdown."""
+    head = ["source", "forecasts", "rings", "... in the worst 10 %", "CRPS calm", "CRPS alarm"]
+    lines = [[*head, f"{LEVEL} % interval calm", f"{LEVEL} % interval alarm"]]
+    for name, told in results["sources"].items():
+        lines.append([f"`{name}`", f"{told['forecasts']:,}", *_numbers(told)])
+    if (mean := results["average"]) is not None:
+        lines.append([f"average of {mean['sources']}, worse in {mean['worse_where_it_rings']}", "", *_numbers(mean)])
+    return report.markdown(lines)
+
+
+def _numbers(told: dict[str, Any]) -> list[str]:
+    def show(value: float | None, style: str) -> str:
+        return "-" if value is None else format(value, style)
+
+    parts = [told[part] for part in ("calm", "alarm")]
+    shares = [f"{100 * told[name]:.0f} %" for name in ("rings", "rings_in_worst")]
+    return shares + [show(part["crps"], ".3f") for part in parts] + [show(part["coverage"], ".2f") for part in parts]
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    make: Callable[[str], Network] = networks.ours,
+    read: Read = curves.read,
+    sources: Sequence[str] | None = None,
+) -> int:
+    """Ask, judge, write, print a table for each network; 0 when done, 1 where there are no curves.
+
+    Args:
+        arguments: the command line, None for the process's own.
+        make: makes a method of the name of a checkpoint.
+        read: reads the curves of a source.
+        sources: that there are; None: those of curves.py.
+    """
+    made = parser(SCRIPT, (__doc__ or "").split("\n")[0], name="alarm")
+    made.add_argument("--methods", default=METHODS, help=f"ours:NAME or ours:PATH, comma between (default: {METHODS})")
+    made.add_argument("--per-task", type=int, default=PER_TASK, help=f"runs in a task (default: {PER_TASK})")
+    told = made.parse_args(arguments)
+    there = tuple(curves.sources() if sources is None else sources)
+    if not there:
+        print(curves.MISSING)
+        return 1
+    sizes = (QUICK_PER_TASK, QUICK_TASKS) if told.quick else (told.per_task, None)
+    plan = Plan(*sizes, split="development", seed=SEED, sources=there)
+    methods = {name: make(name.removeprefix("ours:")) for name in told.methods.split(",")}
+    settings = {
+        **{"per_task": plan.per_task, "most_tasks": plan.most_tasks, "split": plan.split, "cuts": cases.CUTS},
+        **{"rate": RATE, "level": LEVEL, "worst": WORST, "least": LEAST},
+        "methods": [facts(method) for method in methods.values()],
+    }
+    record = Record(SCRIPT, name="alarm", told=told, arguments=arguments, seed=SEED, settings=settings)
+    found: dict[str, dict[str, Any]] = {name: {"sources": {}, "average": None} for name in methods}
+    for source in there:
+        groups = cells(Library(plan, read)[source]).values()
+        for name, method in methods.items():
+            rows = np.concatenate([np.empty((0, 4)), *(judged(method, members) for members in groups)])
+            if len(rows):
+                found[name]["sources"][source] = summary(rows)
+                found[name]["average"] = average(list(found[name]["sources"].values()))
+                say(f"{source}, {name}: {len(rows):,} forecasts, the alarm rings in {100 * rows[:, 1].mean():.0f} %")
+        record.write(found, complete=False)
+    record.write(found, complete=True)
+    for name, results in found.items():
+        print(f"\n{name}\n\n{table(results)}")
+    print(f"\n{record.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

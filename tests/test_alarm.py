@@ -1,0 +1,67 @@
+"""The benchmark of the alarm: what it counts, on curves whose errors are known."""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lcpfn.metric import Metric
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def bench() -> dict[str, ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        return {name: importlib.import_module(name) for name in ("alarm", "cases", "contest", "opponents_networks")}
+
+
+def test_calm_forecasts_weigh_the_cut_offs_as_those_with_an_alarm(bench: dict[str, ModuleType]) -> None:
+    rows = [[10, 0, 9.0, 0], *[[20, 0, 1.0, 1]] * 2, [20, 1, 2.0, 0], [80, 0, 0.1, 1], *[[80, 1, 0.4, 1]] * 3]
+    told = bench["alarm"].summary(np.array([*rows, [90, 1, 50.0, 0]]))
+    assert told["rings"] == pytest.approx(5 / 9) and told["rings_in_worst"] == 1.0
+    assert told["calm"] == {"forecasts": 3, "crps": pytest.approx((1.0 + 3 * 0.1) / 4), "coverage": 1.0}
+    assert told["alarm"] == {"forecasts": 4, "crps": pytest.approx((2.0 + 3 * 0.4) / 4), "coverage": 0.75}
+    quiet = bench["alarm"].summary(np.array(rows)[[0, 1, 2, 4]])
+    assert quiet["rings"] == 0 and quiet["calm"]["crps"] is None and bench["alarm"].average([quiet]) is None
+    mean = bench["alarm"].average([told | {part: told[part] | {"forecasts": 9} for part in ("calm", "alarm")}])
+    assert mean["sources"] == mean["worse_where_it_rings"] == 1
+
+
+def rising(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
+    """Calm rises of an error rate, and some that jump back at a fifth of the run and end elsewhere."""
+    draw, found = np.random.default_rng(0), []
+    for run in range(8):
+        y = 0.9 - draw.uniform(0.5, 0.8) * (1 - np.exp(-np.arange(1, 61) / draw.uniform(5, 15)))
+        y = y + draw.normal(0, 0.004, 60)
+        if run % 2:
+            y[12:16] += draw.uniform(0.3, 0.6)
+            y[50:] += 0.2
+        facts = dict(name="val/error", metric=Metric("min", bounds=(0, 1)), t=np.arange(1.0, 61) * 500)
+        found.append(bench["contest"].RealCurve(source=source, task="a", run=str(run), y=np.clip(y, 0, 1), **facts))
+    return found
+
+
+def test_the_alarm_is_told_apart_from_end_to_end(
+    bench: dict[str, ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "alarm.json"
+    code = bench["alarm"].main(
+        ["--out", str(out), "--methods", "ours:paper"], read=lambda source, **_: rising(bench, source), sources=["some"]
+    )
+    told = json.loads(out.read_text())
+    assert code == 0 and told["complete"] and told["settings"]["split"] == "development"
+    some = told["results"]["ours:paper"]["sources"]["some"]
+    assert some["forecasts"] == 8 * 4 and some["rings"] == 0.25  # of half of the curves, once the jump has been seen
+    assert some["alarm"]["crps"] > some["calm"]["crps"]
+    assert "| `some` " in capsys.readouterr().out
+
+
+def test_no_curves_is_said(bench: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench["alarm"].main([], sources=[]) == 1
+    assert "no real curves" in capsys.readouterr().out
