@@ -7,10 +7,12 @@ Ville's inequality it ever exceeds 1 / level with probability `level` at most. S
     odds of p <= level * prior odds
 
 keeps its promise however often one looks. With `n` runs behind it and all orders equally likely, the next run beats the
-k-th best of them with prior odds k / (n + 1 - k). The inequality is not tight: a belief jumps past the threshold, and
-one looks a finite number of times. How much larger the factor may be than `level` is found by simulation, and stored in
-RATIOS. Comparing p with `level` itself at every look has another meaning: it bounds the share of winners among the
-stopped runs, not the share of stopped runs among the winners, which then grows with n beyond one half.
+k-th best of them with prior odds k / (n + 1 - k). The inequality is not tight, as a belief jumps past the threshold,
+and the further, the more points lie between two looks. How much larger the factor may be than `level` is found by
+simulation, and stored in RATIOS. The number of looks matters little beside that, and the inequality takes any.
+
+Comparing p with `level` itself at every look has another meaning: it bounds the share of winners among the stopped
+runs, not the share of stopped runs among the winners, which then grows with n beyond one half.
 
 Source: Ville 1939; Ramdas et al. 2023, Game-theoretic statistics and safe anytime-valid inference, section 3.
 """
@@ -30,17 +32,17 @@ from lcpfn.metric import Metric
 Array = NDArray[np.float64]
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2)
-LOOKS = (1, 4, 9, 19, 49, 98)
-FOREVER = 10_000  # looks from which Ville's inequality is used as it stands
+GAPS = (1, 2, 5, 10, 20, 50)
+CONTINUOUS = 0.1  # a gap at which Ville's inequality is used as it stands
 LARGEST = 100.0  # ratio that is stored
-# Factor over level, by looks (rows) and level (columns): python benchmarks/stopping_levels.py
+# Factor over level, by gap (rows) and level (columns): python benchmarks/stopping_levels.py
 RATIOS: tuple[tuple[float, ...], ...] = (
-    (43.21, 43.69, 83.86, 100.0, 100.0),
-    (12.9, 22.35, 31.55, 41.38, 55.37),
-    (5.56, 10.05, 10.86, 15.43, 25.45),
-    (3.43, 5.1, 5.46, 5.86, 8.84),
-    (1.99, 1.55, 1.92, 2.02, 3.04),
-    (1.54, 1.37, 1.66, 1.61, 2.55),
+    (1.34, 1.35, 1.73, 2.22, 2.64),
+    (1.75, 1.62, 1.95, 2.66, 3.43),
+    (2.6, 3.63, 5.42, 7.75, 11.65),
+    (4.07, 7.05, 10.39, 16.26, 29.13),
+    (12.15, 26.54, 30.17, 41.54, 68.18),
+    (87.7, 81.0, 100.0, 100.0, 100.0),
 )
 
 
@@ -51,14 +53,14 @@ class Replayer(Protocol):
         """Returns the beliefs after every prefix, as `PFN.replay` does."""
 
 
-def threshold(level: float, *, looks: int, runs: int, rank: int = 1) -> float:
+def threshold(level: float, *, gap: float, runs: int, rank: int = 1) -> float:
     """The probability of beating the incumbent at or below which a run may be stopped.
 
     It never exceeds `level`, so that of the stopped runs, too, at most this share would have won.
 
     Args:
         level: bound on the chance that a run which would have beaten the incumbent is ever stopped, in (0, 1).
-        looks: how often the run will be judged, 1 or more.
+        gap: points between two looks; of a run of more than 100 points as if it had 100.
         runs: how many runs are over, `rank` or more.
         rank: the incumbent is the best but rank - 1 of them.
 
@@ -66,23 +68,23 @@ def threshold(level: float, *, looks: int, runs: int, rank: int = 1) -> float:
         ValueError: if an argument is outside of its range.
 
     Example:
-        >>> [round(threshold(0.05, looks=98, runs=n), 4) for n in (1, 10, 50)]
+        >>> [round(threshold(0.05, gap=1, runs=n), 4) for n in (1, 10, 50)]
         [0.05, 0.0082, 0.0017]
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
-    if looks < 1 or rank < 1 or runs < rank:
-        raise ValueError(f"looks and rank start at 1 and runs at rank, got looks={looks}, rank={rank}, runs={runs}")
-    odds = level * ratio(level, looks) * rank / (runs + 1 - rank)
+    if not gap > 0 or rank < 1 or runs < rank:
+        raise ValueError(f"gap must be positive, rank 1 or more, runs rank or more, got {gap}, {rank}, {runs}")
+    odds = level * ratio(level, gap) * rank / (runs + 1 - rank)
     return min(level, odds / (1 + odds))
 
 
-def ratio(level: float, looks: int) -> float:
+def ratio(level: float, gap: float) -> float:
     """By how much the factor on the prior odds may exceed `level`; between the stored ones on logarithmic scales."""
     columns = [math.log(each) for each in (LEVELS[0] / 100, *LEVELS)]  # far below the lowest: Ville's inequality
     rows = [np.interp(math.log(level), columns, [0.0, *np.log(row)]) for row in RATIOS]
-    at = [math.log(each) for each in (*LOOKS, FOREVER)]
-    return float(np.exp(np.interp(math.log(looks), at, [*rows, 0.0])))
+    at = [math.log(each) for each in (CONTINUOUS, *GAPS)]
+    return float(np.exp(np.interp(math.log(gap), at, [0.0, *rows])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,7 @@ class Winners:
     def false_stops(self, level: float, *, every: int = 1, first: int = 2, spend: bool = True) -> NDArray[np.bool_]:
         """(W,) whether the rule `best` would ever stop it; without `spend`, with `level` itself at each look."""
         columns = _looks(self.p.shape[1], every, first)
-        bars = {n: threshold(level, looks=len(columns), runs=n) if spend else level for n in set(self.runs.tolist())}
+        bars = {n: threshold(level, gap=every, runs=n) if spend else level for n in set(self.runs.tolist())}
         bar = np.array([bars[n] for n in self.runs.tolist()])
         return np.asarray(self.p[:, columns].min(axis=1) <= bar)
 
@@ -150,21 +152,23 @@ def winners(
     return Winners(np.concatenate(counts), np.concatenate(chances))
 
 
-def calibrated(found: Winners, *, first: int = 2) -> tuple[tuple[float, ...], ...]:
-    """The table RATIOS from simulated winners.
+def calibrated(found: Sequence[Winners], *, first: int = 2) -> tuple[tuple[float, ...], ...]:
+    """The table RATIOS from simulated winners, one batch for each length of a run, of 100 points at most.
 
-    Each entry is the quantile of the lowest ratio at `level`, over level: the smallest one over the numbers of runs, so
-    that the promise holds for each of them; 1 at least, which is Ville's inequality.
+    Each entry is the quantile of the lowest ratio at `level`, over level: the smallest one over lengths and numbers of
+    runs, so that the promise holds for each of them; 1 at least, which is Ville's inequality.
     """
     table = []
-    for looks in LOOKS:
-        every = next(step for step in range(1, 101) if len(_looks(found.p.shape[1], step, first)) <= looks)
-        lowest = found.lowest(every=every, first=first)
-        groups = [np.sort(lowest[found.runs == n]) for n in np.unique(found.runs)]
+    for gap in GAPS:
+        groups = []
+        for batch in found:
+            if _looks(batch.p.shape[1], gap, first):
+                lowest = batch.lowest(every=gap, first=first)
+                groups += [np.sort(lowest[batch.runs == n]) for n in np.unique(batch.runs)]
         row = []
         for level in LEVELS:
             ratios = [group[max(int(level * len(group)) - 1, 0)] / level for group in groups]
-            row.append(round(float(np.clip(min(ratios), 1.0, LARGEST)), 2))
+            row.append(round(float(np.clip(min(ratios, default=LARGEST), 1.0, LARGEST)), 2))
         table.append(tuple(row))
     return tuple(table)
 

@@ -122,12 +122,13 @@ class Policy:
         finite = [y for y in values if math.isfinite(y)]
         return best_of(finite, self.measured) if finite else None
 
-    def looks(self, run: Question) -> int:
-        """How often a run that goes on as it did will have been judged in the end, 1 at least."""
+    def gap(self, run: Question) -> float:
+        """Points between two looks at a run, of one that will have more than 100 points as if it had 100."""
         count, t = len(run.t), run.t
-        gap = (t[-1] - t[0]) / (count - 1) if count > 1 else 1.0
-        points = count + int((run.horizon - t[-1]) / gap + 1e-9) - 1  # the last one is past judging
-        return max(1, points // self.every - (self.min_points - 1) // self.every)
+        if count == 1:
+            return self.every * min(1.0, 100 / run.horizon)
+        points = count + (run.horizon - t[-1]) / ((t[-1] - t[0]) / (count - 1))
+        return float(self.every * min(1.0, 100 / points))
 
     def decide(self, steps: Sequence[float], values: Sequence[float], rivals: Rivals) -> Decision:
         """The decision about one run.

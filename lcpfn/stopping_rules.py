@@ -74,7 +74,7 @@ def best(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
     if policy.spend:
         # Once there are enough finished runs for a bar, so many are over at least.
         runs = max(rivals.concluded, policy.rank)
-        limit = threshold(policy.level, looks=policy.looks(run), runs=runs, rank=policy.rank)
+        limit = threshold(policy.level, gap=policy.gap(run), runs=runs, rank=policy.rank)
     return Verdict(run.prob_beating(target), limit, target, f"P(beats {target:.5g} within the horizon)", run.to_come)
 
 

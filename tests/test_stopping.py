@@ -1,0 +1,417 @@
+"""The stopper: decisions that depend on the state alone, a state that survives, and no kill by accident."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lcpfn
+from lcpfn.metric import Metric
+from lcpfn.stopping import Decision, Incumbent, Policy, Rivals, Stopper
+from lcpfn.stopping_question import Question
+
+UNIT = Metric("max", bounds=(0, 1))
+GOOD = [0.9 - 0.5 / t for t in range(1, 31)]
+BAD = [0.5 - 0.3 / t for t in range(1, 31)]
+
+
+def stopper(**options: Any) -> Stopper:
+    return Stopper(**{"horizon": 30, "metric": UNIT, **options})
+
+
+def feed(made: Stopper, trial: str, values: list[float], *, first: int = 1) -> Decision:
+    """The decision that stopped the trial, or the last one."""
+    for step, value in enumerate(values, first):
+        decision = made.update(trial, step, value)
+        if decision.stop:
+            break
+    return decision
+
+
+@pytest.fixture
+def seasoned() -> Stopper:
+    """A stopper that knows a good run."""
+    made = stopper()
+    feed(made, "good", GOOD)
+    made.finish("good")
+    return made
+
+
+def test_a_bad_run_is_stopped_and_a_better_one_is_not(seasoned: Stopper) -> None:
+    bad = feed(seasoned, "bad", BAD)
+    assert bad.stop and bad.reason == "hopeless"
+    assert bad.p_better is not None and bad.verdict is not None and bad.p_better <= bad.verdict.threshold
+    assert bad.expected_best is not None and bad.expected_best < GOOD[-1]
+    assert list(bad.quantiles) == [0.05, 0.5, 0.95]
+    assert sorted(bad.quantiles.values()) == list(bad.quantiles.values())
+    better = feed(seasoned, "better", [y + 0.05 for y in GOOD])
+    assert not better.stop and better.reason == "horizon reached"
+
+
+def test_min_metrics_mirror_max_metrics(seasoned: Stopper) -> None:
+    mirror = stopper(metric=Metric("min", bounds=(0, 1)))
+    feed(mirror, "good", [1 - y for y in GOOD])
+    mirror.finish("good")
+    for step, value in enumerate(BAD, 1):
+        a, b = seasoned.update("bad", step, value), mirror.update("bad", step, 1 - value)
+        assert (a.stop, a.reason) == (b.stop, b.reason)
+        if a.p_better is not None:
+            assert a.p_better == pytest.approx(b.p_better, rel=1e-3)
+            assert a.turning_point() == pytest.approx(1 - (b.turning_point() or 0), abs=1e-4)
+
+
+def test_the_incumbent_is_the_best_finished_run() -> None:
+    made = stopper(rank=2)
+    assert made.incumbent is None
+    feed(made, "a", GOOD)
+    feed(made, "b", BAD)
+    made.finish("a")
+    assert made.incumbent is None
+    made.finish("b")
+    assert made.incumbent == Incumbent("b", BAD[-1])
+    made.policy = Policy(horizon=30, metric=UNIT)
+    assert made.incumbent == Incumbent("a", GOOD[-1])
+
+
+def test_stopped_runs_are_no_incumbents_but_count_as_over(seasoned: Stopper) -> None:
+    feed(seasoned, "bad", BAD)
+    seasoned.finish("bad")
+    rivals = seasoned.rivals("next")
+    assert (rivals.finished, rivals.concluded, len(rivals.running)) == ((GOOD[-1],), 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "options", "values"),
+    [
+        ("too few points", {"min_points": 8}, BAD[:7]),
+        ("between looks", {"every": 5}, BAD[:4]),
+        ("ahead", {}, [0.95, 0.2, 0.1]),
+        ("horizon reached", {}, [0.89] * 30),
+        ("alarm", {"alarm": lambda run: f"{len(run.t)} points look strange"}, BAD[:9]),
+    ],
+)
+def test_reasons_to_go_on(reason: str, options: dict[str, Any], values: list[float]) -> None:
+    made = stopper(**options)
+    feed(made, "good", GOOD)
+    made.finish("good")
+    for step, value in enumerate(values, 1):
+        decision = made.update("run", step, value)
+        assert not decision.stop
+    assert decision.reason == reason
+
+
+def test_nothing_to_compare_with() -> None:
+    assert feed(stopper(), "first", BAD).reason == "horizon reached"
+    assert feed(stopper(), "first", BAD[:9]).reason == "no incumbent"
+
+
+def test_an_alarm_is_asked_about_the_run(seasoned: Stopper) -> None:
+    heard: list[Question] = []
+    seasoned.policy = Policy(horizon=30, metric=UNIT, alarm=lambda run: heard.append(run))  # type: ignore[func-returns-value]
+    assert feed(seasoned, "bad", BAD).stop
+    np.testing.assert_array_equal(heard[-1].y, BAD[: len(heard[-1].y)])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_stops_with_its_own_reason(value: float) -> None:
+    decision = feed(stopper(), "first", [0.1, 0.2, value])
+    assert decision.stop and decision.reason == "diverged"
+    assert f"step 3 is {value}" in decision.detail
+    assert not feed(stopper(nan="skip"), "first", [0.1, 0.2, value]).stop
+
+
+def test_an_explosion_is_divergence() -> None:
+    made = Stopper(horizon=30, metric=Metric("min", bounds=(0, None)))
+    assert not feed(made, "a", [2.0, 1.5, 1.0, 9e3]).stop  # one spike may pass
+    assert feed(made, "b", [2.0, 1.5, 1.0, 9e3, 9e4]).reason == "diverged"
+    assert not feed(made, "c", [2e6, 1.5e6, 3e-2, 2e-2]).stop  # falling fast is good
+
+
+def test_converged_stops_a_single_run() -> None:
+    made = stopper(rule="converged", min_delta=0.01, horizon=90)
+    decision = feed(made, "only", [0.8 - 0.5 / t**2 for t in range(1, 60)])
+    assert decision.stop and decision.reason == "converged"
+    assert (decision.incumbent is None and decision.turning_point() is not None) or decision.turning_point() is None
+
+
+def test_the_same_update_twice_changes_nothing(seasoned: Stopper) -> None:
+    for step, value in enumerate(BAD[:2], 1):
+        first, before = seasoned.update("bad", step, value), seasoned.to_json()
+        assert seasoned.update("bad", step, value) == first
+        assert seasoned.to_json() == before
+    feed(seasoned, "bad", BAD)
+    before = seasoned.to_json()
+    assert feed(seasoned, "bad", BAD).stop  # all over again, from step 1
+    assert seasoned.to_json() == before
+
+
+def test_late_and_repeated_points_end_in_the_same_state(seasoned: Stopper) -> None:
+    other = stopper()
+    other.load_json(seasoned.to_json())
+    for step in (1, 2, 3):
+        last = seasoned.update("run", step, GOOD[step - 1])
+    for step in (3, 1, 1, 3, 2):
+        late = other.update("run", step, GOOD[step - 1])
+    assert late == last
+    assert other.to_json() == seasoned.to_json()
+    other.update("run", 2, 0.1)  # a new value for a known step replaces it
+    assert other.to_json() != seasoned.to_json()
+
+
+def test_a_stopped_run_stays_stopped(seasoned: Stopper) -> None:
+    stopped = feed(seasoned, "bad", BAD)
+    step = int(stopped.run.t[-1]) if stopped.run else 0
+    later = seasoned.update("bad", step + 1, 0.99)  # nobody listened, and it recovered
+    assert later.stop and later.reason == "stopped before"
+
+
+def test_after_the_end(seasoned: Stopper) -> None:
+    before = seasoned.to_json()
+    assert seasoned.update("good", 3, 0.1).reason == "finished"
+    seasoned.finish("good")
+    assert seasoned.to_json() == before
+    with pytest.raises(ValueError, match="must name a trial that was updated, got 'nobody'"):
+        seasoned.finish("nobody")
+
+
+def test_past_the_horizon_nothing_stops(seasoned: Stopper) -> None:
+    assert not seasoned.update("long", 31, 0.1).stop
+    assert seasoned.update("long", 500, 0.1).reason == "horizon reached"
+
+
+def test_steps_from_zero(seasoned: Stopper) -> None:
+    with pytest.raises(ValueError, match="give first_step=0"):
+        seasoned.update("bad", 0, 0.2)
+    shifted = stopper(first_step=0)
+    feed(shifted, "good", GOOD, first=0)
+    shifted.finish("good")
+    a, b = feed(seasoned, "bad", BAD), feed(shifted, "bad", BAD, first=0)
+    assert a == b
+
+
+@pytest.mark.parametrize(
+    ("step", "value", "error", "match"),
+    [
+        (1, None, TypeError, "value must be a number, got None"),
+        (1, "0.5", TypeError, "value must be a number, got '0.5' of type str"),
+        (1, True, TypeError, "value must be a number"),
+        (1, 63.0, ValueError, "divide percentages by 100"),
+        (-1, 0.5, ValueError, "not before first_step=1, got -1"),
+        (math.nan, 0.5, ValueError, "step must be finite"),
+        ("1", 0.5, TypeError, "step must be a number"),
+        (datetime.datetime(2026, 1, 1), 0.5, TypeError, "counts epochs, steps or seconds, got datetime"),
+    ],
+)
+def test_bad_input_is_refused_and_leaves_no_trace(
+    seasoned: Stopper, step: Any, value: Any, error: type[Exception], match: str
+) -> None:
+    before = seasoned.to_json()
+    with pytest.raises(error, match=match):
+        seasoned.update("run", step, value)
+    assert seasoned.to_json() == before
+
+
+def test_numbers_of_other_libraries_and_fractions_of_epochs_are_welcome(seasoned: Stopper) -> None:
+    torch = pytest.importorskip("torch")
+    seasoned.update(np.int64(7), np.float32(1.0), np.float64(0.2))
+    assert seasoned.update(7, 1.5, torch.tensor(0.75)).reason == "promising"
+    assert seasoned.update("7", 2, np.array(0.85)).reason == "promising"
+    assert json.loads(seasoned.to_json())["trials"]["7"]["points"] == [[1.0, 0.2], [1.5, 0.75], [2.0, 0.85]]
+    with pytest.raises(TypeError, match="trial must be a name or a whole number"):
+        seasoned.update(1.5, 1, 0.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        (dict(horizon=1), "horizon must be"),
+        (dict(horizon=math.inf), "horizon must be"),
+        (dict(level=5), "divide percentages by 100"),
+        (dict(rule="median"), "rule must be one of paper, best, worth, converged"),
+        (dict(rank=0), "rank must be a whole number"),
+        (dict(every=1.5), "every must be a whole number"),
+        (dict(min_delta=-1), "min_delta must be a finite number"),
+        (dict(rule="converged"), "converged needs min_delta"),
+        (dict(rule="paper", min_points=1), "takes 2 points at least"),
+        (dict(audit=1.0), "audit must be a share"),
+        (dict(audit=0.1, rule="converged", min_delta=0.1), "audit compares with an incumbent"),
+    ],
+)
+def test_a_policy_that_means_nothing_is_refused(fields: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        stopper(**fields)
+
+
+def test_metrics_are_metrics() -> None:
+    with pytest.raises(TypeError, match=r'write Metric\("min"'):
+        stopper(metric="min")
+    assert Stopper(horizon=30).metric == lcpfn.load().metric
+    with pytest.raises(TypeError, match="names no metric of its own"):
+        Policy(horizon=30, engine=object()).measured  # type: ignore[arg-type]  # noqa: B018
+
+
+def test_the_state_survives_a_restart(tmp_path: Path, seasoned: Stopper) -> None:
+    path = tmp_path / "stopper.json"
+    first = stopper(path=path)
+    feed(first, "good", GOOD)
+    first.finish("good")
+    first.update("run", 1, BAD[0])
+    del first
+    second = stopper(path=path)
+    decision = feed(second, "run", BAD[1:], first=2)
+    assert decision == feed(seasoned, "run", BAD)
+    assert second.to_json() == seasoned.to_json() == path.read_text()
+    assert [file.name for file in tmp_path.iterdir()] == ["stopper.json"]  # no leftovers
+
+
+def test_a_state_that_cannot_be_used_is_refused(tmp_path: Path, seasoned: Stopper) -> None:
+    text, path = seasoned.to_json(), tmp_path / "state.json"
+    for broken, match in [
+        (text[: len(text) // 2], r"state\.json is not the JSON of a stopper, it may be cut off"),
+        ("", "may be cut off"),
+        ("[1]", "must be the JSON of a stopper"),
+        (text.replace('"version": 1', '"version": 9'), "must be of version 1, got 9"),
+        (text.replace('"max"', '"min"'), "written with direction='min', this stopper has 'max'"),
+        (text.replace('"points"', '"dots"'), "holds trials that no stopper wrote"),
+    ]:
+        path.write_text(broken)
+        with pytest.raises(ValueError, match=match):
+            stopper(path=path)
+        assert path.read_text() == broken  # nothing is overwritten
+    with pytest.raises(ValueError, match="written with horizon=30, this stopper has 50"):
+        stopper(horizon=50).load_json(text)
+
+
+def test_divergence_survives_json() -> None:
+    made, again = stopper(), stopper()
+    feed(made, "a", [0.1, math.nan])
+    again.load_json(made.to_json())
+    assert "NaN" not in made.to_json() and json.loads(made.to_json())["trials"]["a"]["points"][1] == [2.0, None]
+    assert again.update("a", 2, math.nan).reason == "diverged"
+
+
+def test_many_threads_share_a_stopper(tmp_path: Path) -> None:
+    made = stopper(path=tmp_path / "state.json", min_points=31)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: made.update(f"run {i % 4}", 1 + i // 4, 0.5), range(40)))
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert {name: len(trial["points"]) for name, trial in state["trials"].items()} == dict.fromkeys(
+        [f"run {i}" for i in range(4)], 10
+    )
+
+
+def test_the_audit_lets_some_doomed_runs_finish_and_counts_wrong_stops() -> None:
+    made = stopper(audit=0.5, seed=3, horizon=12)
+    feed(made, "good", GOOD[:12])
+    made.finish("good")
+    gone_on, stopped = [], 0
+    for i in range(16):
+        if feed(made, f"run {i}", BAD[:11]).stop:
+            stopped += 1
+            made.finish(f"run {i}")
+        else:
+            gone_on.append(f"run {i}")
+    assert stopped + len(gone_on) == 16 and 2 < stopped < 14
+    assert made.update(gone_on[0], 11, BAD[10]).reason == "audit"
+    made.update(gone_on[0], 12, 0.99)  # it would have won
+    for name in gone_on:
+        made.finish(name)
+    report = made.report()
+    assert (report.doomed, report.audited, report.wrong, report.winners) == (16, len(gone_on), 1, 1)
+    assert report.rate == 1.0 and report.interval[1] == 1.0 and report.interval[0] < 0.2
+    copy = stopper(audit=0.5, seed=3, horizon=12)
+    copy.load_json(made.to_json())
+    assert copy.report() == report
+
+
+def test_the_audit_weighs_what_it_saw_by_its_share() -> None:
+    """Of 1 audited and 19 other winners at a share of one half, 2 of 21 were given up."""
+    made = stopper(audit=0.5)
+    state = json.loads(made.to_json())
+    doom = {"step": 2, "target": 0.9, "audited": True}
+    one = {"points": [[1, 0.95]], "over": True, "doom": None, "won": True}
+    state["trials"] = {str(i): one for i in range(19)} | {"19": {**one, "doom": doom}}
+    made.load_json(json.dumps(state))
+    report = made.report()
+    assert report.rate == pytest.approx(2 / 21)
+    low, high = report.interval
+    # Clopper and Pearson's for 1 of 20 are 0.0013 and 0.2487.
+    assert low == pytest.approx(0.00127 / (0.00127 + 0.5 * 0.99873), rel=5e-3)
+    assert high == pytest.approx(0.2487 / (0.2487 + 0.5 * 0.7513), rel=1e-3)
+
+
+def test_a_report_needs_an_audit(seasoned: Stopper) -> None:
+    with pytest.raises(ValueError, match=r"give audit=0\.05"):
+        seasoned.report()
+    empty = stopper(audit=0.05).report()
+    assert math.isnan(empty.rate) and empty.interval == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("t", "every", "gap"),
+    [
+        (np.arange(1.0, 11), 1, 1),
+        (np.arange(1.0, 11), 5, 5),
+        (np.array([10.0, 20, 30]), 1, 1),  # a run of 10 points
+        (np.array([0.1, 0.2, 0.4, 0.5, 0.6]), 2, 0.25),  # a run of 800
+        (np.array([1.0]), 3, 3),
+    ],
+)
+def test_the_gap_between_looks_is_that_of_a_run_of_100_points(t: np.ndarray, every: int, gap: float) -> None:
+    policy = Policy(horizon=100, metric=UNIT, every=every)
+    assert policy.gap(Question(policy.predictor, UNIT, t, t / 200, 100.0)) == pytest.approx(gap, rel=2e-3)
+
+
+def test_the_card_says_what_would_have_changed_the_decision(seasoned: Stopper) -> None:
+    decision = feed(seasoned, "bad", BAD)
+    turning = decision.turning_point()
+    assert turning is not None and turning < GOOD[-1]
+    first, *rest = decision.card(name="accuracy").splitlines()
+    assert first.startswith("STOP: hopeless (P(beats")
+    assert f"the incumbent {GOOD[-1]:.5g}" in rest[0]
+    assert rest[-1].strip() == f"it would go on against an incumbent worse than {turning:.5g}"
+    for bar, stop in ((turning - 1e-3, False), (turning + 1e-3, True)):
+        t = decision.run.t if decision.run else np.array([])
+        again = seasoned.policy.decide(t.tolist(), BAD[: len(t)], Rivals((bar,), 1))
+        assert again.stop is stop
+
+
+def test_the_picture_shows_fan_and_incumbent(seasoned: Stopper) -> None:
+    pytest.importorskip("matplotlib")
+    decision = feed(seasoned, "bad", BAD)
+    axes = decision.plot(name="accuracy")
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert "observed" in labels and f"incumbent, {GOOD[-1]:.4g}" in labels
+    assert axes.get_title(loc="left").startswith("STOP: hopeless")
+    with pytest.raises(ValueError, match="there is no fan to draw"):
+        feed(stopper(), "first", [0.1, math.nan]).plot()
+
+
+def test_a_policy_pickles_without_weights() -> None:
+    policy = Policy(horizon=30, metric=UNIT)
+    policy.predictor  # noqa: B018 (weights are in memory now)
+    assert len(pickle.dumps(policy)) < 1000
+    assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+def test_any_engine_that_predicts_will_do() -> None:
+    class Counting:
+        asked = 0
+
+        def predict(self, *args: Any, **how: Any) -> Any:
+            Counting.asked += 1
+            return lcpfn.load("paper").predict(*args, **how)
+
+    made = stopper(engine=Counting())
+    feed(made, "good", GOOD)
+    made.finish("good")
+    assert feed(made, "bad", BAD).reason == "hopeless"
+    assert 0 < Counting.asked < 10

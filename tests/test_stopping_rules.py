@@ -1,0 +1,227 @@
+"""The rules on beliefs whose answers are known in closed form, and the level that holds over all looks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from statistical import Z
+
+import lcpfn
+from lcpfn import stopping_levels
+from lcpfn.belief import Belief
+from lcpfn.metric import Metric
+from lcpfn.mixture import Mixture
+from lcpfn.stopping import Policy, Rivals
+from lcpfn.stopping_question import Question
+from lcpfn.stopping_rules import best, converged, paper, worth
+
+UNIT = Metric("max", bounds=(0, 1))
+
+
+@dataclass(frozen=True)
+class Normal:
+    """An engine that believes the same of every time: a normal law around `mean`."""
+
+    mean: float = 0.5
+    std: float = 0.1
+    metric: Metric = UNIT
+
+    def predict(
+        self, y: Any, t_query: Any = None, *, horizon: Any = None, t: Any = None, metric: Any = None, **_: Any
+    ) -> Belief:
+        asked = np.arange(np.max(t) + 1, horizon + 1) if t_query is None else np.asarray(t_query, dtype=float)
+        rows = np.zeros((len(asked), 1))
+        law = Mixture(rows, rows, rows + 1)
+        return Belief(law, metric.sign * self.mean, self.std, metric=metric, t=asked)
+
+
+def run(direction: str = "max", *, y: tuple[float, ...] = (0.2, 0.3), horizon: float = 10.0) -> Question:
+    sign = 1 if direction == "max" else -1
+    t = np.arange(1.0, len(y) + 1)
+    return Question(Normal(sign * 0.5), Metric(direction), t, sign * np.array(y), horizon)
+
+
+def policy(direction: str = "max", **fields: Any) -> Policy:
+    return Policy(horizon=10, metric=Metric(direction), engine=Normal(), **fields)
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_odds_and_gains_are_those_of_the_normal_law(direction: str) -> None:
+    question = run(direction)
+    sign = question.metric.sign
+    for target in (0.4, 0.5, 0.6, 0.9, 1.2):
+        z = (target - 0.5) / 0.1
+        assert question.prob_beating(sign * target) == pytest.approx(stats.norm.sf(z), rel=1e-9)
+        gain = 0.1 * (stats.norm.pdf(z) - z * stats.norm.sf(z))
+        assert question.expected_gain(sign * target) == pytest.approx(gain, rel=2e-3 if target > 1 else 1e-4)
+    assert question.gain_by(7) == pytest.approx(question.expected_gain(question.record))
+    assert question.quantiles([0.5])[0.5] == pytest.approx(sign * 0.5)
+
+
+def test_what_was_reached_counts() -> None:
+    question = run(y=(0.2, 0.55, 0.3))
+    assert (question.record, question.beats(0.5), question.prob_beating(0.5)) == (0.55, True, 1.0)
+    assert question.quantiles([0.1])[0.1] == 0.55  # the best in the end is no worse than the best so far
+    assert question.expected_gain(0.5) == pytest.approx(0.05 + question.expected_gain(0.55))
+
+
+def test_no_gain_where_there_is_no_chance() -> None:
+    assert run().expected_gain(5.0) == 0
+    assert 0 < run().expected_gain(1.25) < 1e-12  # 7.5 standard deviations out
+
+
+def test_time_to_target() -> None:
+    question = Question(lcpfn.load("paper"), UNIT, np.arange(1.0, 6.0), np.array([0.1, 0.3, 0.4, 0.45, 0.48]), 100.0)
+    likely, sure = question.time_to(0.52), question.time_to(0.52, probability=0.9)
+    assert likely is not None and (sure is None or likely < sure)
+    best_by_then = question.engine.predict(question.y, [likely], kind="best", metric=UNIT, run_end=100.0)
+    assert best_by_then.prob_better(0.52)[0] >= 0.5
+    assert question.time_to(0.35) == 3  # has happened
+    assert question.time_to(0.999) is None
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_best_compares_with_the_incumbent_and_min_delta(direction: str) -> None:
+    sign = 1 if direction == "max" else -1
+    rivals = Rivals(finished=(sign * 0.6, sign * 0.4), concluded=2)
+    verdict = best(run(direction), rivals, policy(direction, min_delta=0.05))
+    assert verdict.target == pytest.approx(sign * 0.65)
+    assert verdict.found == pytest.approx(stats.norm.sf(1.5))
+    assert not verdict.stop
+    second = best(run(direction), rivals, policy(direction, rank=2))
+    assert second.target == sign * 0.4
+    assert best(run(direction), Rivals((sign * 0.8,), 1), policy(direction)).stop
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_the_turning_target_is_where_the_verdict_turns(direction: str) -> None:
+    sign, question = (1, run("max")) if direction == "max" else (-1, run("min"))
+    turning = best(question, Rivals((sign * 0.6,), 1), policy(direction)).turning_target()
+    assert turning is not None
+    for step, stop in ((-0.001, False), (0.001, True)):
+        assert best(question, Rivals((turning + sign * step,), 1), policy(direction)).stop is stop
+
+
+def test_best_is_stricter_the_more_runs_are_behind_and_the_more_often_it_looks() -> None:
+    thresholds = [best(run(), Rivals((0.6,), n), policy()).threshold for n in (30, 100, 1000)]
+    assert 0.05 > thresholds[0] > thresholds[1] > thresholds[2]
+    assert best(run(), Rivals((0.6,), 1000), policy(every=4)).threshold > thresholds[2]
+    assert best(run(), Rivals((0.6,), 100), policy(spend=False)).threshold == 0.05
+
+
+def test_paper_compares_with_the_best_of_any_run() -> None:
+    rivals = Rivals(finished=(0.4,), concluded=1, running=(0.7, 0.1))
+    verdict = paper(run(), rivals, policy(rule="paper"))
+    assert (verdict.target, verdict.threshold) == (0.7, 0.05)
+    assert verdict.found == pytest.approx(stats.norm.sf(2))
+    assert verdict.stop
+    assert not paper(run(), Rivals((0.66,), 1), policy(rule="paper")).stop  # sf(1.6) = 0.0548
+
+
+def test_worth_compares_gains_per_unit_of_time() -> None:
+    rivals = Rivals((0.6,), 1)
+    z = 1.0
+    rate = 0.1 * (stats.norm.pdf(z) - z * stats.norm.sf(z)) / 8  # 8 steps are left
+    assert worth(run(), rivals, policy(rule="worth", min_rate=0.5 * rate)).found == pytest.approx(rate, rel=1e-4)
+    assert not worth(run(), rivals, policy(rule="worth", min_rate=0.99 * rate)).stop
+    assert worth(run(), rivals, policy(rule="worth", min_rate=1.01 * rate)).stop
+    with pytest.raises(ValueError, match="worth needs min_rate where the metric has no bounds"):
+        worth(run(), rivals, policy(rule="worth"))
+
+
+def test_worth_against_a_fresh_run() -> None:
+    """The same law for less time is worth more; a hopeless run is worth less than a fresh one."""
+    asked = Policy(horizon=100, rule="worth", metric=UNIT)
+    pfn, t = lcpfn.load("paper"), np.arange(1.0, 6.0)
+    good = Question(pfn, UNIT, t, np.array([0.3, 0.5, 0.6, 0.65, 0.68]), 100.0)
+    bad = Question(pfn, UNIT, t, np.array([0.30, 0.31, 0.315, 0.318, 0.319]), 100.0)
+    rivals = Rivals((0.7,), 1)
+    assert not worth(good, rivals, asked).stop
+    assert worth(bad, rivals, asked).stop
+
+
+def test_converged_needs_no_other_run() -> None:
+    question = run(y=(0.2, 0.6))
+    verdict = converged(question, Rivals(), policy(rule="converged", min_delta=0.1))
+    assert verdict.found == pytest.approx(stats.norm.sf(2))
+    assert verdict.stop
+    assert not converged(question, Rivals(), policy(rule="converged", min_delta=0.05)).stop
+
+
+def test_threshold_follows_villes_inequality() -> None:
+    threshold = stopping_levels.threshold
+    level = 0.05
+    for runs in (1, 5, 50):
+        odds = threshold(level, gap=0.001, runs=runs)
+        assert odds / (1 - odds) == pytest.approx(level / runs)  # its factor is 1 where one looks without a pause
+    assert threshold(level, gap=1, runs=5) > threshold(level, gap=0.001, runs=5)
+    assert threshold(level, gap=2, runs=30, rank=3) > threshold(level, gap=2, runs=30)
+    assert threshold(level, gap=50, runs=1) == level  # never above it
+    levels = [0.0001, 0.01, 0.03, 0.05, 0.2, 0.5]
+    assert np.all(np.diff([threshold(each, gap=1, runs=40) for each in levels]) > 0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [dict(level=0), dict(level=5.0), dict(gap=0), dict(runs=0), dict(rank=3), dict(level=math.nan)]
+)
+def test_threshold_refuses_what_means_nothing(wrong: dict[str, Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r"level must lie between|gap must be positive, rank 1 or more, runs rank or more"
+    ):
+        stopping_levels.threshold(**{"level": 0.05, "gap": 9, "runs": 2, **wrong})
+
+
+@pytest.fixture(scope="module", params=[100, 20])
+def found(request: pytest.FixtureRequest) -> stopping_levels.Winners:
+    """Runs of the paper's prior that beat their incumbent, drawn with another seed than the stored table's."""
+    torch = pytest.importorskip("torch")
+    from lcpfn.priors import Paper
+
+    drawn = Paper().sample(8000, torch.arange(1.0, 101.0), generator=torch.Generator().manual_seed(11))
+    return stopping_levels.winners(
+        lcpfn.load("paper"),
+        drawn.y.double().numpy()[:, : request.param],
+        metric=Metric("max", bounds=(0, 1), overshoot=True),
+        runs=(1, 8, 32),
+        each=100,
+        generator=np.random.default_rng(12),
+    )
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("every", [1, 5, 10])
+def test_runs_that_would_win_are_stopped_no_more_often_than_the_level(
+    found: stopping_levels.Winners, level: float, every: int
+) -> None:
+    stopped = found.false_stops(level, every=every)
+    assert stopped.mean() <= level + Z * math.sqrt(level * (1 - level) / len(stopped))
+
+
+def test_comparing_with_the_level_at_every_look_breaks_the_promise(found: stopping_levels.Winners) -> None:
+    """Proof of teeth: the rule that spends nothing fails the test above."""
+    level, hard = 0.05, found.runs == 32
+    naive = found.false_stops(level, spend=False)[hard].mean()
+    assert naive > level + Z * math.sqrt(level * (1 - level) / hard.sum())
+
+
+def test_winners_win_and_are_certain_once_they_did(found: stopping_levels.Winners) -> None:
+    assert len(found.p) == len(found.runs) == 300
+    assert np.all((found.p >= 0) & (found.p <= 1))
+    assert found.p[:, -1].mean() > 0.5 > found.p[found.runs == 32, 0].mean()
+    over = np.maximum.accumulate(found.p == 1, axis=1)
+    assert np.all(found.p[over] == 1)
+
+
+def test_a_table_of_few_winners(found: stopping_levels.Winners) -> None:
+    table = np.array(stopping_levels.calibrated([found]))
+    assert table.shape == np.array(stopping_levels.RATIOS).shape
+    assert np.all((table >= 1) & (table <= stopping_levels.LARGEST))
+    nested = [stopping_levels.GAPS.index(gap) for gap in (1, 5, 10)]  # each looks only where those before it do
+    assert np.all(np.diff(table[nested], axis=0) >= 0)  # the more rarely, the less strict
+    stopped = (found.lowest() < table[0, 2] * 0.05).mean()
+    assert stopped <= 0.05  # on the very winners that the table is made of
