@@ -69,7 +69,7 @@ def threshold(level: float, *, gap: float, runs: int, rank: int = 1) -> float:
 
     Example:
         >>> [round(threshold(0.05, gap=1, runs=n), 4) for n in (1, 10, 50)]
-        [0.05, 0.0082, 0.0017]
+        [0.05, 0.0086, 0.0017]
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
