@@ -11,6 +11,9 @@ k-th best of them with prior odds k / (n + 1 - k). The inequality is not tight, 
 and the further, the more points lie between two looks. How much larger the factor may be than `level` is found by
 simulation, and stored in RATIOS. The number of looks matters little beside that, and the inequality takes any.
 
+All of this is about curves of the prior that the engine was trained on, and about runs in an order that says nothing of
+their quality. On other curves, measure it: `Stopper(audit=0.05)`.
+
 Comparing p with `level` itself at every look has another meaning: it bounds the share of winners among the stopped
 runs, not the share of stopped runs among the winners, which then grows with n beyond one half.
 
