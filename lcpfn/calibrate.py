@@ -27,10 +27,12 @@ def calibrate(options: Namespace) -> int:
     if options.out is not None:
         _require("matplotlib", "plot")
     torch, priors = import_module("torch"), import_module("lcpfn.priors")  # by name: the library depends on no prior
-    prior = priors.by_name(options.prior)
+    pfn = load(options.checkpoint)
+    told = pfn.checkpoint.provenance["prior"] if options.prior is None else {"name": options.prior, "parameters": None}
+    prior = priors.by_name(told["name"], told["parameters"])
     if not np.isfinite(prior.bounds).all():
         raise ValueError(
-            f"lcpfn calibrate takes priors whose curves share their bounds, as paper and domhan, got {options.prior}; "
+            f"lcpfn calibrate takes priors whose curves share their bounds, as paper and domhan, got {prior.name}; "
             "for curves of another metric call lcpfn.calibration.calibrate(engine, y, metric=...)"
         )
     seeds = np.random.SeedSequence(options.seed).spawn(2)
@@ -38,7 +40,7 @@ def calibrate(options: Namespace) -> int:
     drawn = prior.sample(options.curves, torch.arange(1.0, LENGTH + 1), generator=torch.Generator().manual_seed(state))
     y, signal = (np.where(drawn.seen, part, np.nan) for part in (drawn.y, drawn.signal))
     report = judge(
-        load(options.checkpoint),
+        pfn,
         y,
         signal=signal,
         cuts=options.cuts,
@@ -47,11 +49,11 @@ def calibrate(options: Namespace) -> int:
         metric=Metric("max", bounds=prior.bounds, overshoot=True),  # its noise carries y past the bounds of the signal
         generator=np.random.default_rng(seeds[1]),
     )
-    asked = {name: getattr(options, name) for name in ("checkpoint", "prior", "seed")}
+    asked = {"checkpoint": options.checkpoint, "prior": prior.name, "seed": options.seed}
     if options.json:
         print(json.dumps(asked | report.document(), indent=2, allow_nan=False))
     else:
-        print(f"{options.curves} curves of the prior {options.prior}, checkpoint {options.checkpoint}\n")
+        print(f"{options.curves} curves of the prior {prior.name}, checkpoint {options.checkpoint}\n")
         print(report.table())
     if options.out is not None:
         _draw(Path(options.out), report)

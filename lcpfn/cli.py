@@ -189,7 +189,9 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         allow_abbrev=False,
     )
     _add_checkpoint(calibrate)
-    calibrate.add_argument("--prior", default="paper", metavar="NAME", help="of the curves (default: paper)")
+    calibrate.add_argument(
+        "--prior", metavar="NAME", help="of the curves, also module:object (default: the checkpoint's own)"
+    )
     calibrate.add_argument("--curves", type=_count, default=300, metavar="N", help="how many (default: 300)")
     cuts = (10, 20, 40, 80)  # lcpfn.calibration.CUTS; a test keeps them equal, as for the demo's curves
     calibrate.add_argument(

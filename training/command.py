@@ -25,7 +25,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="lcpfn train",
         description="Pretrain a network on a prior, for --minutes, or for --steps: then it can be repeated to the bit.",
-        epilog="Several GPUs: torchrun --nproc-per-node=8 -m lcpfn.training --device cuda --preset large --minutes 9",
+        epilog="Your own prior: --prior my_module:prior (lcpfn.priors.own says what that is). Fine-tuning: --init "
+        "paper begins with that checkpoint's weights. "
+        "Several GPUs: torchrun --nproc-per-node=8 -m lcpfn.training --device cuda --preset large --minutes 9",
     )
     made.add_argument("--name", default="train", help="the run's folder under --runs (default: train)")
     made.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")

@@ -25,6 +25,7 @@ from lcpfn.training import state
 from lcpfn.training.grids import draw_times
 from lcpfn.training.objective import Objective
 from lcpfn.training.options import Options
+from lcpfn.training.parent import Parent
 from lcpfn.training.provenance import provenance
 from lcpfn.training.questions import Questions, draw, draw_of_runs
 from lcpfn.training.randomness import BATCH, VALIDATION, WEIGHTS, generator
@@ -98,6 +99,10 @@ class Run:
         with torch.random.fork_rng(devices=[]):  # torch's layers draw their first weights from the global state
             torch.manual_seed(generator(options.seed, WEIGHTS).initial_seed())
             self.objective = Objective(options.model, options.coordinates, self.prior.bounds).to(self.device)
+        parent = None if resume else Parent.of(options)
+        self.parent = None if parent is None else parent.facts
+        if parent is not None:
+            self.objective.model.load_state_dict({n: torch.tensor(w) for n, w in parent.weights.items()})
         self.average = {n: p.detach().clone() for n, p in self.objective.named_parameters()} if options.ema else None
         self.optimizers = optimizers(self.objective, options)
         self.step, self.elapsed, self.progress = 0, 0.0, 0.0
@@ -273,6 +278,7 @@ class Run:
         for name, optimizer in self.optimizers.items():
             state.pack(name, optimizer, tensors)
         facts = {"step": self.step, "elapsed": self.elapsed, "options": dataclasses.asdict(self.options)}
+        facts["parent"] = self.parent
         state.save(self.folder / "state.safetensors", tensors, facts)
         if self.average is not None:
             weights = {name.removeprefix("model."): value for name, value in self.average.items()}
@@ -289,17 +295,18 @@ class Run:
                 curves_seen=self.step * options.batch * self.world,
                 seconds=self.elapsed,
                 scores=scores,
+                parent=self.parent,
             ),
         ).write(self.folder / "checkpoint.safetensors")
 
     def _load(self) -> None:
         tensors, facts = state.load(self.folder / "state.safetensors", str(self.device))
         before = facts["options"]
-        for name in ("prior", "batch", "questions", "optimizer", "seed", "model", "coordinates"):
+        for name in ("prior", "init", "batch", "questions", "optimizer", "seed", "model", "coordinates"):
             now = json.loads(json.dumps(dataclasses.asdict(self.options)))[name]
-            if before[name] != now:
-                raise ValueError(f"--resume needs the {name} that the run began with: {before[name]}, got {now}")
-        self.step, self.elapsed = facts["step"], facts["elapsed"]
+            if before.get(name) != now:  # runs begun by an older version know no init
+                raise ValueError(f"--resume needs the {name} that the run began with: {before.get(name)}, got {now}")
+        self.step, self.elapsed, self.parent = facts["step"], facts["elapsed"], facts.get("parent")
         self._put({"model." + n.removeprefix("weights."): v for n, v in tensors.items() if n.startswith("weights.")})
         if self.average is not None:
             self.average = {name: tensors[f"average.{name}"].clone() for name in self.average}

@@ -17,7 +17,8 @@ class Options:
         ValueError: if there is neither a time nor a number of steps, or a number is out of its range.
     """
 
-    prior: str = "paper"
+    prior: str = "paper"  # also "module:object" of your own, see lcpfn.priors.own
+    init: str | None = None  # checkpoint, by name or path, whose weights are taken to begin with; None: random ones
     minutes: float | None = None  # time box; the learning rate follows the clock, so it always ends at zero
     steps: int | None = None  # number of steps; the learning rate follows the step, so a run can be repeated to the bit
     batch: int = 64  # curves in a step, on each process

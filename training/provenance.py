@@ -36,13 +36,19 @@ def commit() -> str:
 
 
 def provenance(
-    options: Options, prior: Prior, *, curves_seen: int, seconds: float, scores: dict[str, float] | None
+    options: Options,
+    prior: Prior,
+    *,
+    curves_seen: int,
+    seconds: float,
+    scores: dict[str, float] | None,
+    parent: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """JSON facts for the header: prior, bounds, seed, commit, amount of training, versions, validation scores."""
+    """JSON facts for the header: prior, bounds, seed, commit, amount of training, versions, scores, and the parent."""
     told = dataclasses.asdict(options)
     del told["model"], told["coordinates"]
     bounds = [bound if math.isfinite(bound) else None for bound in prior.bounds]
-    return {
+    facts = {
         "prior": {"name": prior.name, "parameters": prior.parameters(), "bounds": bounds},
         "training": told,
         "seed": options.seed,
@@ -56,3 +62,4 @@ def provenance(
             "lcpfn": version("lcpfn-beliefs"),
         },
     }
+    return facts if parent is None else {**facts, "parent": parent}

@@ -1,0 +1,77 @@
+"""Fine-tuning: the checkpoint whose weights a run begins with."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lcpfn.checkpoint import Checkpoint, digest
+from lcpfn.config import ModelConfig
+from lcpfn.coordinates import Coordinates
+from lcpfn.pfn import locate
+from lcpfn.training.options import Options
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """A checkpoint to begin with.
+
+    Attributes:
+        weights: arrays by name.
+        facts: what the header of its children says of it: file, sha256, prior, curves_seen, and its own parent.
+    """
+
+    weights: dict[str, np.ndarray]
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, options: Options) -> Parent | None:
+        """The checkpoint that the options begin with, None if they begin with none.
+
+        Raises:
+            FileNotFoundError: if there is no such checkpoint.
+            ValueError: if its network or its coordinates are not those of the options; the message names the fields.
+        """
+        if options.init is None:
+            return None
+        path = locate(options.init)
+        checkpoint = Checkpoint.read(path)
+        theirs = {**_fields(ModelConfig, checkpoint, "model"), **_fields(Coordinates, checkpoint, "coordinates")}
+        ours = {**dataclasses.asdict(options.model), **dataclasses.asdict(options.coordinates)}
+        if differ := [name for name in ours if ours[name] != theirs[name]]:
+            raise ValueError(
+                f"--init needs the network and coordinates of the checkpoint {options.init}, got other "
+                + ", ".join(f"{name} ({ours[name]} here, {theirs[name]} there)" for name in differ)
+                + f"; say {' '.join(_flag(name, theirs[name]) for name in differ)}"
+            )
+        told = checkpoint.provenance
+        facts = {"file": path.name, "sha256": digest(path), "prior": told["prior"], "curves_seen": told["curves_seen"]}
+        if "parent" in told:
+            facts["parent"] = told["parent"]
+        return cls(checkpoint.weights, facts)
+
+
+def _fields(cls: type[Any], checkpoint: Checkpoint, part: str) -> dict[str, Any]:
+    """All fields, also those that a checkpoint of an older version does not have."""
+    try:
+        return dataclasses.asdict(cls(**checkpoint.config[part]))
+    except TypeError as error:
+        raise ValueError(
+            f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn"
+        ) from error
+
+
+def _flag(name: str, value: Any) -> str:
+    """The flag that sets a field.
+
+    >>> _flag("decoder", 64), _flag("bounded", False), _flag("clock", (1.0, 100.0))
+    ('--decoder 64', '--no-bounded', '--clock 1 100')
+    """
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no-'}{flag}"
+    shown = [f"{part:g}" for part in value] if isinstance(value, tuple) else [str(value)]
+    return f"--{flag} {' '.join(shown)}"
