@@ -21,6 +21,7 @@ from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 from lcpfn.network import Cache, Network
 
+LARGEST = 1e100  # of a value's size: squares of what is larger overflow, and its run has diverged anyway
 CHUNK_NUMBERS = 4_000_000  # largest temporary array of a pass, in numbers: 16 MB
 
 
@@ -54,9 +55,21 @@ class Engine:
 
     def view(self, context: Context, metric: Metric) -> Frame:
         """Locations, scales and tokens of all prefixes."""
+        self.check_size(context)
         t, y = filled(context.t), filled(context.y) * metric.sign
         lower, upper = (np.full(len(t), bound) for bound in metric.upward_bounds)
         return frame(self.coordinates, t, y, lower, upper, np)
+
+    def check_size(self, context: Context) -> None:
+        """Raises ValueError if a value is so large that its run has diverged."""
+        far = np.abs(context.y) > LARGEST
+        if far.any():
+            curve, place = np.argwhere(far)[0]
+            where = f"point {place}" if context.single else f"curve {curve}, point {place}"
+            raise ValueError(
+                f"y must be smaller than {LARGEST:g} in size, got {context.y[curve, place]:.3g} at {where}; a run that "
+                "diverged is over: stop it, or leave the point out (NaN means missing)"
+            )
 
     def check_empty(self, context: Context, metric: Metric) -> None:
         """Raises ValueError if a curve has no point and the metric no bounds: then nothing says what to expect."""

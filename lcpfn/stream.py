@@ -53,6 +53,7 @@ class Stream:
         if not point.count[0]:
             return
         self._engine.clock(point, point.t[:, :0])
+        self._engine.check_size(point)
         time, value = float(point.t[0, 0]), float(point.y[0, 0])
         if self._t and time <= self._t[-1]:
             raise ValueError(

@@ -258,6 +258,29 @@ def test_odd_curves_give_beliefs_without_nan(y, kind):
         assert ((belief.quantile([0.01, 0.99]) >= 0) & (belief.quantile([0.01, 0.99]) <= 1)).all()
 
 
+def test_explosions_are_understood_as_far_as_numbers_go():
+    pfn, metric = random_pfn(coordinates=FREE), Metric("min")
+    y = [2.0, 1.5, 1.3, 1e99, 2e99]
+    assert np.isfinite(pfn.predict(y, [10], metric=metric).quantile([0.05, 0.5, 0.95])).all()
+    assert np.isfinite(pfn.surprise(y, metric=metric).pit[1:]).all()
+    stream = pfn.stream(metric=metric)
+    for ask in (
+        lambda: pfn.predict([*y, 1e101], [10], metric=metric),
+        lambda: pfn.replay([*y, -1e300], [10], metric=metric),
+        lambda: pfn.surprise([*y, 1e160], metric=metric),
+    ):
+        with pytest.raises(ValueError, match=r"smaller than 1e\+100 in size, got .* at point 5; a run that diverged"):
+            ask()
+    for t, value in enumerate(y, 1):
+        stream.observe(t, value)
+    with pytest.raises(ValueError, match="a run that diverged is over"):
+        stream.observe(6, 1e101)
+    stream.observe(6, 3e99)
+    assert len(stream) == 6 and np.isfinite(stream.predict(10).median())
+    with pytest.raises(ValueError, match="at curve 1, point 0"):
+        pfn.predict([[1.0], [-1e200]], [10], metric=metric)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 @pytest.mark.parametrize("y", [[1.0], [1.0, 1.0], [1.0, 2.0, 2.5], [0.0, 0.0], [-1.0, 3.0, -2.0]])
 def test_any_scale_without_bounds_gives_beliefs_without_nan(y, scale):
