@@ -2,8 +2,9 @@
 
     python benchmarks/alarm.py --methods ours:paper-small
 
-Development tasks alone. The alarm is `PFN.surprise` of what was seen, the error the CRPS of the last point in units of
-the task, as in real_curves.py. See benchmarks/README.md.
+Before that, how often it rings on whole curves of the network's own prior. Development tasks alone. The alarm is
+`PFN.surprise` of what was seen, the error the CRPS of the last point in units of the task, as in real_curves.py. See
+benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ import numpy as np
 import opponents_networks as networks
 import report
 import scores
+import torch
 from contest import RealCurve, facts
 from opponents_normalise import UNIT, Normaliser
 from real_curves import QUICK_PER_TASK, QUICK_TASKS, SEED, Library, Plan, Read, cells
 from record import Record, parser, say
 
+from lcpfn.metric import Metric
+from lcpfn.pfn import PFN
+from lcpfn.priors import Curves, RunPrior, by_name
 from lcpfn.surprise import RATE, Surprise
+from lcpfn.training.randomness import generator
 
 SCRIPT = "benchmarks/alarm.py"
 METHODS = "ours:paper-small"
@@ -36,6 +42,9 @@ PER_TASK = 10
 LEVEL = 90  # of the intervals whose coverage is shown
 WORST = 0.1  # share of a source's forecasts that count as its worst
 LEAST = 5  # cases with an alarm, and without, that a source needs to count in the averages
+
+OWN, QUICK_OWN = 1000, 100  # curves of the network's own prior
+STREAM = 102  # of these; training draws from paths that begin with 0 to 2, the exam from 100 and 101
 
 Network = networks.Normalised | networks.Direct
 
@@ -82,6 +91,32 @@ def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
         )
         rows.append(np.array([[cut, rang[i], *each[0, columns]] for i, each in zip(kept, told)]).reshape(-1, 4))
     return np.concatenate(rows)
+
+
+def false_alarms(engine: PFN, count: int) -> dict[str, Any]:
+    """On which share of whole curves of its own prior the alarm rings, with the standard error."""
+    told = engine.checkpoint.provenance["prior"]
+    prior, random = by_name(told["name"], told["parameters"]), generator(SEED, STREAM)
+    if isinstance(prior, RunPrior):
+        limit = engine.engine.config.limit
+        runs = prior.sample_runs(count, limit, 1, generator=random)
+        rings = np.array([bool(_of_run(engine, runs, i, limit).alarm) for i in range(count)])
+    else:
+        drawn = prior.sample(count, torch.arange(1.0, 101.0), generator=random)
+        noisy = Metric("max", bounds=prior.bounds, overshoot=True)  # its noise carries y past the bounds of the signal
+        rings = engine.surprise(np.where(drawn.seen, drawn.y, np.nan), metric=noisy).alarm
+    share = float(rings.mean())
+    return {"prior": prior.name, "curves": count, "rings": share, "se": float(np.sqrt(share * (1 - share) / count))}
+
+
+def _of_run(engine: PFN, runs: Curves, i: int, limit: int) -> Surprise:
+    """Of the i-th run, as far as the network may see it."""
+    seen = runs.seen[i, :limit] & torch.isfinite(runs.y[i, :limit])
+    t, y = (part[i, :limit][seen].double().numpy() for part in (runs.t, runs.y))
+    assert runs.lower is not None and runs.upper is not None and runs.sign is not None and runs.horizon is not None
+    ends = (float(end[i]) for end in (runs.lower, runs.upper))
+    metric = Metric("max" if runs.sign[i] > 0 else "min", bounds=tuple(x if np.isfinite(x) else None for x in ends))
+    return engine.surprise(y, t=t, metric=metric, run_end=float(runs.horizon[i]))
 
 
 def summary(rows: np.ndarray) -> dict[str, Any]:
@@ -144,6 +179,11 @@ def _numbers(told: dict[str, Any]) -> list[str]:
     return shares + [show(part["crps"], ".3f") for part in parts] + [show(part["coverage"], ".2f") for part in parts]
 
 
+def _own(told: dict[str, Any]) -> str:
+    rings, se = 100 * told["rings"], 100 * told["se"]
+    return f"the alarm rings on {rings:.1f} ± {se:.1f} % of {told['curves']:,} curves of the prior {told['prior']}"
+
+
 def main(
     arguments: Sequence[str] | None = None,
     *,
@@ -176,7 +216,11 @@ def main(
         "methods": [facts(method) for method in methods.values()],
     }
     record = Record(SCRIPT, name="alarm", told=told, arguments=arguments, seed=SEED, settings=settings)
-    found: dict[str, dict[str, Any]] = {name: {"sources": {}, "average": None} for name in methods}
+    found: dict[str, dict[str, Any]] = {}
+    for name, method in methods.items():
+        own = false_alarms(method.engine, QUICK_OWN if told.quick else OWN)
+        found[name] = {"own_prior": own, "sources": {}, "average": None}
+        say(f"{name}: {_own(own)}")
     for source in there:
         groups = cells(Library(plan, read)[source]).values()
         for name, method in methods.items():
@@ -188,7 +232,7 @@ def main(
         record.write(found, complete=False)
     record.write(found, complete=True)
     for name, results in found.items():
-        print(f"\n{name}\n\n{table(results)}")
+        print(f"\n{name}: {_own(results['own_prior'])}\n\n{table(results)}")
     print(f"\n{record.path}")
     return 0
 

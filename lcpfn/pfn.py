@@ -199,7 +199,8 @@ class PFN:
             run_end: as for `predict`.
             horizon: with stretch_time, the last time that forecasts are asked about.
             stretch_time: as for `predict`.
-            rate: of false alarms under the prior, per curve.
+            rate: of false alarms per curve under the prior, as far as the network is calibrated on it
+                (`benchmarks/alarm.py` measures it).
 
         Raises:
             ValueError: as for `predict`, or if rate is not between 0 and 1.

@@ -1,5 +1,6 @@
 """The benchmark of the alarm: what it counts, on curves whose errors are known."""
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import FREE, random_pfn
 
+from lcpfn import PFN
 from lcpfn.metric import Metric
+from lcpfn.priors import General
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,14 +56,28 @@ def test_the_alarm_is_told_apart_from_end_to_end(
 ) -> None:
     out = tmp_path / "alarm.json"
     code = bench["alarm"].main(
-        ["--out", str(out), "--methods", "ours:paper"], read=lambda source, **_: rising(bench, source), sources=["some"]
+        ["--quick", "--out", str(out), "--methods", "ours:paper"],
+        read=lambda source, **_: rising(bench, source),
+        sources=["some"],
     )
     told = json.loads(out.read_text())
     assert code == 0 and told["complete"] and told["settings"]["split"] == "development"
+    own = told["results"]["ours:paper"]["own_prior"]
+    assert own["prior"] == "paper" and own["curves"] == 100 and own["rings"] <= 0.1  # 0.01 gives that once in 1e7
     some = told["results"]["ours:paper"]["sources"]["some"]
     assert some["forecasts"] == 8 * 4 and some["rings"] == 0.25  # of half of the curves, once the jump has been seen
     assert some["alarm"]["crps"] > some["calm"]["crps"]
     assert "| `some` " in capsys.readouterr().out
+
+
+def test_runs_of_any_length_and_metric_are_asked_alone(bench: dict[str, ModuleType]) -> None:
+    engine = random_pfn(coordinates=dataclasses.replace(FREE, ends=True))
+    prior = {"name": "general", "parameters": General().parameters(), "bounds": [None, None]}
+    checkpoint = dataclasses.replace(engine.checkpoint, provenance=engine.checkpoint.provenance | {"prior": prior})
+    told = bench["alarm"].false_alarms(PFN(checkpoint), 20)
+    share = told["rings"]
+    assert told["prior"] == "general" and told["curves"] == 20 and 20 * share == pytest.approx(round(20 * share))
+    assert told["se"] == pytest.approx(np.sqrt(share * (1 - share) / 20))
 
 
 def test_no_curves_is_said(bench: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
