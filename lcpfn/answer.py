@@ -144,6 +144,8 @@ class Answer:
             f"from {low} to {high}" if low and high else f"from {low}" if low else f"up to {high}" if high else "open"
         )
         by, bounds_by = (ORIGINS.get(self.assumed[what], "") for what in ("direction", "bounds"))
+        if metric.bounds == (None, None):
+            return f"{better}{by and ' '}{by}, no bounds known"
         if by == bounds_by:
             return f"{better}, {limits}{by and ': '}{by}"
         return ", ".join(f"{what} {origin}".rstrip() for what, origin in ((better, by), (limits, bounds_by)))

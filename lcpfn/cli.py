@@ -116,6 +116,12 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     _add_curve(predict)
     question = _add_question(predict)
+    question.add_argument(
+        "--run-end",
+        type=_number,
+        metavar="T",
+        help="the run stops at this time: its schedule may raise it towards the end",
+    )
     question.add_argument("--incumbent", type=_number, metavar="Y", help="a value to beat: adds P(beaten by then)")
     answer = predict.add_argument_group("the answer")
     answer.add_argument("--json", action="store_true", help="print JSON, with all steps")

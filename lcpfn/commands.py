@@ -50,7 +50,14 @@ def predict(options: Namespace) -> int:
         stretch = options.stretch_time
         try:
             return pfn.predict(
-                seen.y, t_query, horizon=horizon, t=seen.t, kind=kind, metric=metric, stretch_time=stretch
+                seen.y,
+                t_query,
+                horizon=horizon,
+                t=seen.t,
+                kind=kind,
+                metric=metric,
+                run_end=options.run_end,
+                stretch_time=stretch,
             )
         except ValueError as error:
             raise ValueError(_in_flags(str(error))) from error

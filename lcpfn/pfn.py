@@ -22,7 +22,11 @@ from lcpfn.metric import Metric
 from lcpfn.stream import Stream
 from lcpfn.surprise import RATE, Surprise
 
-SHIPPED = {"default": "paper-small", "paper": "paper-small"}  # short names of checkpoints in lcpfn.checkpoints
+SHIPPED = {
+    "default": "general-small",
+    "general": "general-small",
+    "paper": "paper-small",
+}  # short names of checkpoints in lcpfn.checkpoints
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from lcpfn.pfn import load
 
 Y = CURVES["slow"].accuracy
 SEEN = 12
+SHARE = Metric("max", bounds=(0, 1))  # what the name of an accuracy says
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def column(document: dict[str, Any], *keys: str) -> np.ndarray:
 
 def test_json_is_the_belief(capsys: pytest.CaptureFixture[str], log: str) -> None:
     document = answer(capsys, "predict", log, "--horizon", "30")
-    belief = load().predict(Y[:SEEN], horizon=30)
+    belief = load().predict(Y[:SEEN], horizon=30, metric=SHARE)
     np.testing.assert_array_equal(column(document, "t"), belief.t)
     for q in (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975):
         np.testing.assert_allclose(column(document, "quantiles", str(q)), belief.quantile(q), rtol=1e-9)
@@ -107,7 +108,7 @@ def test_the_table_shows_a_few_steps_of_the_same_belief(capsys: pytest.CaptureFi
     ]
     cells = [re.split(r"\s{2,}", row.strip()) for row in rows]
     assert [row[0] for row in cells] == ["13", "22", "32", "42", "52"]
-    belief = load().predict(Y[:SEEN], [13, 22, 32, 42, 52])
+    belief = load().predict(Y[:SEEN], [13, 22, 32, 42, 52], metric=SHARE)
     np.testing.assert_allclose([float(row[1]) for row in cells], belief.median(), atol=1e-3)
     for place, level in ((2, 0.5), (3, 0.8), (4, 0.95)):
         ends = [[float(end) for end in row[place].split(" to ")] for row in cells]
@@ -126,7 +127,7 @@ def test_standard_input_gives_the_same_answer(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log: str, text: str
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-    ours = answer(capsys, "predict", "-", "--at", "20,30")
+    ours = answer(capsys, "predict", "-", "--at", "20,30", "--bounds", "0,1")
     assert ours["forecast"] == answer(capsys, "predict", log, "--at", "20,30")["forecast"]
     assert ours["source"] == "-"
 
@@ -149,7 +150,7 @@ def test_what_was_not_observed_is_truth(capsys: pytest.CaptureFixture[str], log:
     assert document["observed"]["count"] == 8
     np.testing.assert_array_equal(column(document, "t"), np.arange(9, SEEN + 1))  # to the end of the file
     np.testing.assert_array_equal(column(document, "truth"), Y[8:SEEN])
-    belief = load().predict(Y[:8], horizon=SEEN)
+    belief = load().predict(Y[:8], horizon=SEEN, metric=SHARE)
     np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-9)
     _, out, _ = run(capsys, "predict", log, "--observe", "8")
     assert out.splitlines()[2].split()[:3] == ["epoch", "truth", "median"]
@@ -160,7 +161,7 @@ def test_observe_counts_values_not_rows(capsys: pytest.CaptureFixture[str], tmp_
     path.write_text("epoch,acc\n1,0.1\n2,\n3,0.3\n4,\n5,0.4\n6,0.45\n")
     document = answer(capsys, "predict", str(path), "--observe", "3")
     assert document["observed"] == {"count": 3, "last": {"t": 5, "y": 0.4}, "best": {"t": 5, "y": 0.4}}
-    belief = load().predict([0.1, 0.3, 0.4], 6, t=[1, 3, 5])
+    belief = load().predict([0.1, 0.3, 0.4], 6, t=[1, 3, 5], metric=SHARE)
     np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-6)
 
 
@@ -179,14 +180,21 @@ def test_a_time_column_is_used(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     path.write_text("epoch,acc\n10,0.4\n5,0.2\n15,0.5\n")
     document = answer(capsys, "predict", str(path), "--time-column", "epoch", "--horizon", "30")
     np.testing.assert_array_equal(column(document, "t"), [20, 25, 30])
-    belief = load().predict([0.2, 0.4, 0.5], [20, 25, 30], t=[5, 10, 15])
+    belief = load().predict([0.2, 0.4, 0.5], [20, 25, 30], t=[5, 10, 15], metric=SHARE)
     np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-9)
+
+
+def test_the_end_of_the_run_is_passed_on(capsys: pytest.CaptureFixture[str], log: str) -> None:
+    document = answer(capsys, "predict", log, "--at", "20,30", "--run-end", "30")
+    belief = load().predict(Y[:SEEN], [20, 30], metric=SHARE, run_end=30.0)
+    np.testing.assert_allclose(column(document, "quantiles", "0.5"), belief.median(), rtol=1e-9)
+    assert column(answer(capsys, "predict", log, "--at", "20,30"), "quantiles", "0.5")[1] != belief.median()[1]
 
 
 def test_times_are_stretched_when_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "steps.csv"
     path.write_text("step,acc\n" + "\n".join(f"{1000 * t},{0.1 * t}" for t in range(1, 5)))
-    arguments = ("predict", str(path), "--time-column", "step", "--horizon", "10000")
+    arguments = ("predict", str(path), "--time-column", "step", "--horizon", "10000", "--checkpoint", "paper")
     code, _, err = run(capsys, *arguments)
     assert (code, "stretch" in err) == (2, True)
     both = answer(capsys, *arguments, "--stretch-time", "--at", "6000,5000")
@@ -255,6 +263,7 @@ def test_a_picture_shows_what_was_asked(
     assert (drawn["incumbent"], drawn["name"], drawn["clock"]) == (0.7, "val_accuracy", "epoch")
 
 
+PAPER = ("--checkpoint", "paper")  # knows bounds and a clock
 ERRORS = {
     "no file": (("absent.csv", "--horizon", "50"), r"absent.csv: No such file"),
     "folder": (("empty", "--horizon", "50"), r"empty holds no log that can be read"),
@@ -262,11 +271,14 @@ ERRORS = {
     "no column": (("LOG", "--column", "acc", "--horizon", "50"), r"no column 'acc', only epoch, val_accuracy"),
     "text": (("LOG", "--column", "note", "--horizon", "50"), r"line 2, column note: 'run a' is not a number"),
     "loss": (("losses.csv", "--column", "loss_scaled", "--at", "9"), r"lower seems to be better: say --direction min"),
-    "percent": (("LOG", "--column", "percent", "--horizon", "50"), r"divide percentages by 100, or use --bounds 0,100"),
+    "percent": (
+        ("LOG", "--column", "percent", "--horizon", "50", *PAPER),
+        r"divide percentages by 100, or use --bounds 0,100",
+    ),
     "past": (("LOG", "--horizon", "5"), r"horizon"),
     "past and present": (("LOG", "--at", "20", "--horizon", "5"), r"horizon"),
-    "beyond": (("LOG", "--horizon", "500"), r"\[1, 100\].*use --stretch-time to"),
-    "open": (("LOG", "--horizon", "50", "--bounds", "0,"), r"as in --direction min --bounds 0,1"),
+    "beyond": (("LOG", "--horizon", "500", *PAPER), r"\[1, 100\].*use --stretch-time to"),
+    "open": (("LOG", "--horizon", "50", "--bounds", "0,", *PAPER), r"as in --direction min --bounds 0,1"),
     "observe": (("LOG", "--observe", "13"), r"--observe 13 asks for more values than the 12"),
     "checkpoint": (("LOG", "--horizon", "50", "--checkpoint", "no such"), r"no such"),
     "bounds": (("LOG", "--horizon", "50", "--bounds", "1,0"), r"bounds must increase"),

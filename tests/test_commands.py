@@ -10,6 +10,7 @@ import pytest
 
 from lcpfn import cli, commands
 from lcpfn.demo import CURVES
+from lcpfn.metric import Metric
 from lcpfn.pfn import load, locate
 
 
@@ -57,7 +58,7 @@ def test_the_demo_shows_forecast_and_truth(
         [float(row[1]) for row in rows], CURVES["slow"].accuracy[[20, 39, 59, 79, 99]], atol=1e-3
     )
     assert re.search(r"One forecast of all 80: [\d.]+ ms, its 7 quantiles: [\d.]+ ms", out)
-    low, high = load().predict(CURVES["slow"].accuracy[:20], horizon=100).interval(0.8).T
+    low, high = load().predict(CURVES["slow"].accuracy[:20], horizon=100, metric=Metric(bounds=(0, 1))).interval(0.8).T
     inside = 100 * np.mean((low <= CURVES["slow"].accuracy[20:]) & (CURVES["slow"].accuracy[20:] <= high))
     assert f"{inside:.0f} % in the 80 % interval" in out
 

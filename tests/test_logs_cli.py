@@ -32,7 +32,7 @@ def test_a_name_says_direction_and_bounds(capsys: pytest.CaptureFixture[str], tm
     assert said == {
         "test_error": ("min", [0, 100], "name", "name"),
         "val_acc": ("max", [0, 1], "name", "name"),
-        "reward": ("max", [0, 1], "name", "checkpoint"),  # a name that knows no bounds
+        "reward": ("max", [None, None], "name", "checkpoint"),  # a name that knows no bounds
     }
     loss = ("predict", str(path), "--metric", "val_loss", "--at", "20", "--bounds", "0,3")
     assert answer(capsys, *loss)["assumed"] == {"direction": "name", "bounds": None}
@@ -44,10 +44,13 @@ def test_a_name_says_direction_and_bounds(capsys: pytest.CaptureFixture[str], tm
 
 ERRORS = {
     "open above": (
-        "--metric val_loss",
+        "--metric val_loss --checkpoint paper",
         r"val_loss has no upper bound by its name.*needs both: say --bounds.*within --bounds 0,5\)",
     ),
-    "open below": ("--metric neg_mean_squared_error", r"has no lower bound by its name.*within --bounds -10,0\)"),
+    "open below": (
+        "--metric neg_mean_squared_error --checkpoint paper",
+        r"has no lower bound by its name.*within --bounds -10,0\)",
+    ),
     "a loss by another name": ("--metric loss_scaled", r"lower seems to be better: say --direction min"),
     "a run of a table": ("--run a", r"log.csv is a table, which is one run: leave out --run a"),
     "a column": ("--metric acc", r"no column 'acc', only epoch, val_loss, loss_scaled, neg_mean_squared_error"),
@@ -67,10 +70,11 @@ def test_errors_say_what_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 def test_the_bounds_of_an_error_are_accepted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("epoch,val_loss\n1,2.5\n2,1.5\n")
-    _, _, err = run(capsys, "predict", str(path), "--metric", "val_loss", "--at", "9")
+    question = ("predict", str(path), "--metric", "val_loss", "--at", "9", "--checkpoint", "paper")
+    _, _, err = run(capsys, *question)
     advice = re.findall(r"--bounds [\d.]+,[\d.]+", err)
     assert len(advice) == 1
-    answer(capsys, "predict", str(path), "--metric", "val_loss", "--at", "9", *advice[0].split())
+    answer(capsys, *question, *advice[0].split())
 
 
 def test_the_folder_of_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -117,7 +121,7 @@ def test_a_study_says_which_direction_is_better(capsys: pytest.CaptureFixture[st
     path = tmp_path / "journal.log"
     path.write_text("".join(json.dumps(operation) + "\n" for operation in operations))
     document = answer(capsys, "predict", str(path), "--at", "9")
-    assert document["metric"] == {"direction": "min", "bounds": [0, 1]}
+    assert document["metric"] == {"direction": "min", "bounds": [None, None]}
     assert document["assumed"] == {"direction": "log", "bounds": "checkpoint"}
     _, out, _ = run(capsys, "predict", str(tmp_path), "--at", "9")
-    assert out.startswith("value (lower is better by the log, from 0 to 1 by the checkpoint): 4 values")
+    assert out.startswith("value (lower is better by the log, no bounds known): 4 values")
