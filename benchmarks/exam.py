@@ -112,9 +112,10 @@ class Contestant:
 
 
 def shipped() -> list[Contestant]:
-    """All checkpoints of lcpfn.checkpoints, by name."""
+    """The checkpoints of lcpfn.checkpoints that were trained on the exam's prior, by name."""
     folder = Path(str(importlib.resources.files("lcpfn.checkpoints")))
-    return [Contestant.read(path) for path in sorted(folder.glob("*.safetensors"))]
+    files = sorted(folder.glob("*.safetensors"))
+    return [Contestant.read(path) for path in files if Checkpoint.read(path).provenance["prior"]["name"] == Paper.name]
 
 
 @dataclass(frozen=True, eq=False)

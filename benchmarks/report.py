@@ -250,11 +250,16 @@ def fill(document: str, folder: Path) -> str:
 
 
 def changed_checkpoints(folder: Path, checkpoints: Path) -> list[str]:
-    """What is wrong with results about shipped checkpoints whose files have changed since, or were never scored."""
+    """What is wrong with results about shipped checkpoints whose files have changed since, or were never scored.
+
+    A checkpoint of the exam's prior is scored by the exam, any by the contest on real curves.
+    """
     path = folder / "quality.json"
     if not path.exists():
         return []
-    scored = {each["name"]: each["sha256"] for each in json.loads(path.read_text())["results"]["networks"]}
+    methods = [json.loads(each.read_text())["settings"]["method"] for each in (folder / "real").glob("*/*.json")]
+    scored = {Path(each["checkpoint"]).stem: each["sha256"] for each in methods if "checkpoint" in each}
+    scored |= {each["name"]: each["sha256"] for each in json.loads(path.read_text())["results"]["networks"]}
     wrong = []
     for file in sorted(checkpoints.glob("*.safetensors")):
         if file.stem not in scored:
