@@ -184,13 +184,6 @@ def test_a_time_column_is_used(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-9)
 
 
-def test_the_end_of_the_run_is_passed_on(capsys: pytest.CaptureFixture[str], log: str) -> None:
-    document = answer(capsys, "predict", log, "--at", "20,30", "--run-end", "30")
-    belief = load().predict(Y[:SEEN], [20, 30], metric=SHARE, run_end=30.0)
-    np.testing.assert_allclose(column(document, "quantiles", "0.5"), belief.median(), rtol=1e-9)
-    assert column(answer(capsys, "predict", log, "--at", "20,30"), "quantiles", "0.5")[1] != belief.median()[1]
-
-
 def test_times_are_stretched_when_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "steps.csv"
     path.write_text("step,acc\n" + "\n".join(f"{1000 * t},{0.1 * t}" for t in range(1, 5)))
@@ -271,10 +264,7 @@ ERRORS = {
     "no column": (("LOG", "--column", "acc", "--horizon", "50"), r"no column 'acc', only epoch, val_accuracy"),
     "text": (("LOG", "--column", "note", "--horizon", "50"), r"line 2, column note: 'run a' is not a number"),
     "loss": (("losses.csv", "--column", "loss_scaled", "--at", "9"), r"lower seems to be better: say --direction min"),
-    "percent": (
-        ("LOG", "--column", "percent", "--horizon", "50", *PAPER),
-        r"divide percentages by 100, or use --bounds 0,100",
-    ),
+    "percent": (("LOG", "--column", "percent", "--at", "50", *PAPER), r"percentages by 100, or use --bounds 0,100"),
     "past": (("LOG", "--horizon", "5"), r"horizon"),
     "past and present": (("LOG", "--at", "20", "--horizon", "5"), r"horizon"),
     "beyond": (("LOG", "--horizon", "500", *PAPER), r"\[1, 100\].*use --stretch-time to"),

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from lcpfn import cli
+from lcpfn.metric import Metric
+from lcpfn.pfn import load
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -125,3 +127,14 @@ def test_a_study_says_which_direction_is_better(capsys: pytest.CaptureFixture[st
     assert document["assumed"] == {"direction": "log", "bounds": "checkpoint"}
     _, out, _ = run(capsys, "predict", str(tmp_path), "--at", "9")
     assert out.startswith("value (lower is better by the log, no bounds known): 4 values")
+
+
+def test_the_end_of_the_run_is_passed_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path, y = tmp_path / "log.csv", [0.1, 0.25, 0.3, 0.38, 0.4]
+    path.write_text("val_acc\n" + "\n".join(map(str, y)))
+    told, open_ended = (
+        answer(capsys, "predict", str(path), "--at", "20,30", *flags)["forecast"] for flags in (("--run-end", "30"), ())
+    )
+    belief = load().predict(y, [20, 30], metric=Metric(bounds=(0, 1)), run_end=30.0)
+    assert [each["quantiles"]["0.5"] for each in told] == pytest.approx(belief.median().tolist(), rel=1e-9)
+    assert told[1]["quantiles"] != open_ended[1]["quantiles"]

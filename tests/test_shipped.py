@@ -95,7 +95,7 @@ def general_pits() -> np.ndarray:
         if len(measured) < 12:
             continue
         t, y = (part[i].numpy().astype(float)[measured] for part in (runs.t, runs.y))
-        low, high = (float(bound[i]) if np.isfinite(bound[i]) else None for bound in (runs.lower, runs.upper))
+        low, high = (float(bound[i]) if torch.isfinite(bound[i]) else None for bound in (runs.lower, runs.upper))
         if any(bound is not None and abs(y[-1] - bound) <= 1e-6 * float(runs.unit[i]) for bound in (low, high)):
             continue
         metric = lcpfn.Metric("max" if runs.sign[i] > 0 else "min", bounds=(low, high))

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trials import BAD, GOOD, UNIT, feed, knows_a_good_run, stopper
 
 import lcpfn
 from lcpfn.metric import Metric
 from lcpfn.stopping import Incumbent, Policy, Rivals, Stopper
 from lcpfn.stopping_question import Question
-from runs import BAD, GOOD, UNIT, feed, knows_a_good_run, stopper
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from trials import BAD, GOOD, feed, knows_a_good_run, stopper
 
 from lcpfn.stopping import Stopper
-from runs import BAD, GOOD, feed, knows_a_good_run, stopper
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_nothing_can_be_changed():
 def test_the_command_warns(monkeypatch, capsys):
     def predict(y, *flags):
         monkeypatch.setattr(sys, "stdin", io.StringIO(" ".join(map(str, y))))
-        assert cli.main(["predict", "-", "--at", "50", *flags]) == 0
+        assert cli.main(["predict", "-", "--at", "50", "--checkpoint", "paper", *flags]) == 0
         return capsys.readouterr().out
 
     assert "warning" not in predict(CALM)
@@ -187,7 +187,7 @@ def test_the_command_warns(monkeypatch, capsys):
     line = predict(strange).splitlines()[1]
     assert line.startswith("warning: this curve is unlike anything in the prior, noticed at t 12 (p = ")
     record = json.loads(predict(strange, "--json"))["surprise"]
-    told = load().surprise(strange)
+    told = load("paper").surprise(strange)
     assert record["alarm"] and record["since"] == 12.0 and record["surprising"] == [11.0]
     assert record["p_value"] == pytest.approx(told.p_value[-1], rel=1e-9)
     assert json.loads(predict(CALM, "--observe", "0", "--json"))["surprise"]["p_value"] == 1.0
