@@ -176,9 +176,10 @@ def text(table: str, folder: Path) -> str:
     told, dates = wholes[0]["settings"], sorted(whole["date"] for whole in wholes)
     flags = "" if told["per_task"] is None else f" --per-task {told['per_task']}"
     flags += "" if told["split"] is None else f" --split {told['split']}"
-    commits = ", ".join(sorted({whole["commit"] for whole in wholes}))
+    commits = sorted({whole["commit"] for whole in wholes})
+    at = ", ".join(commits) if len(commits) < 4 else f"{len(commits)} commits (each JSON names its own)"
     days = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    return f"{show(table, folder)}\n\n`{COMMAND}{flags}` at {commits}, {days}; seed {wholes[0]['seed']}.\n"
+    return f"{show(table, folder)}\n\n`{COMMAND}{flags}` at {at}, {days}; seed {wholes[0]['seed']}.\n"
 
 
 def _terms(whole: dict[str, Any]) -> str:
