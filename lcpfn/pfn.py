@@ -21,6 +21,7 @@ from lcpfn.engine import Engine, filled
 from lcpfn.metric import Metric
 from lcpfn.stream import Stream
 from lcpfn.surprise import RATE, Surprise
+from lcpfn.taming import tamed
 
 SHIPPED = {
     "default": "general-small",
@@ -102,7 +103,8 @@ class PFN:
 
         Returns:
             Belief of batch (Q,) for one curve, (B, Q) for several. Curves with more points than the network was
-            trained on are thinned, see `lcpfn.context.thin`.
+            trained on are thinned, see `lcpfn.context.thin`; wild values at the start of a curve without bounds are
+            tamed, see `lcpfn.taming.tamed` (not in `replay` and `stream`, which see each point as it comes).
 
         Raises:
             ValueError: if y, t or the queries are not in the world that the checkpoint knows; the message says what
@@ -120,6 +122,8 @@ class PFN:
         self.engine.check_empty(context, metric)
         asked = read_query(t_query, horizon, context, kind)
         context, clocked = self.engine.clock(context, asked, stretch=stretch_time)
+        if not self.engine.coordinates.bounded:
+            context = tamed(context, metric)
         context = thin(context, self.engine.config.limit)
         after = np.broadcast_to(context.count[:, None], asked.shape)
         belief = self.engine.answer(context, after, clocked, asked, kind, metric)

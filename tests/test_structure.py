@@ -36,7 +36,7 @@ TIERS = (
     ("bars", "config", "crps", "frozen", "law", "metric", "mixture", "names", "normal", "table", "transform"),
     ("logs", "logs_database", "logs_mlflow", "logs_optuna", "logs_records", "logs_run", "logs_tensorboard"),
     ("belief",),
-    ("checkpoint", "clock", "context", "coordinates", "engine", "network", "surprise"),
+    ("checkpoint", "clock", "context", "coordinates", "engine", "network", "taming", "surprise"),
     ("pfn", "stream"),
     ("mcmc_chains", "mcmc_density", "mcmc_diagnostics", "mcmc_posterior", "mcmc_smc"),
     ("mcmc",),
