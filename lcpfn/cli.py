@@ -195,6 +195,7 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         allow_abbrev=False,
     )
     _add_checkpoint(calibrate)
+    calibrate.set_defaults(checkpoint="paper")  # the general prior's curves share no bounds
     calibrate.add_argument(
         "--prior", metavar="NAME", help="of the curves, also module:object (default: the checkpoint's own)"
     )

@@ -26,7 +26,7 @@ def test_the_table_says_who_was_asked_about_what(capsys: pytest.CaptureFixture[s
 def test_json_is_the_report_with_its_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FEW, "--json", "--seed", "7", "--draws", "0"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["prior"], told["checkpoint"], told["seed"], told["curves"]) == ("paper", "default", 7, 30)
+    assert (told["prior"], told["checkpoint"], told["seed"], told["curves"]) == ("paper", "paper", 7, 30)
     (value,) = told["kinds"]
     assert value["kind"] == "value" and value["joint"] is None and len(value["coverage"]) == 4 * 3
     assert main([*FEW, "--json", "--seed", "7", "--draws", "0"]) == 0

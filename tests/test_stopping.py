@@ -115,7 +115,7 @@ def test_an_explosion_is_divergence() -> None:
 
 
 def test_converged_stops_a_single_run() -> None:
-    made = stopper(rule="converged", min_delta=0.01, horizon=90)
+    made = stopper(rule="converged", min_delta=0.01, horizon=90, engine="paper")
     decision = feed(made, "only", [0.8 - 0.5 / t**2 for t in range(1, 60)])
     assert decision.stop and decision.reason == "converged"
     assert (decision.incumbent is None and decision.turning_point() is not None) or decision.turning_point() is None
