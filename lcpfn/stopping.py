@@ -10,22 +10,20 @@ stopper.finish("run 7")
 
 from __future__ import annotations
 
-import math
 import os
-import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv
 
 from lcpfn.metric import Metric
+from lcpfn.stopping_audit import Audit, Auditor, after
 from lcpfn.stopping_decision import Decision
 from lcpfn.stopping_policy import Policy, check_step, check_value
 from lcpfn.stopping_question import Rivals
-from lcpfn.stopping_state import Doom, Trial, Trials, from_json, to_json, write
+from lcpfn.stopping_state import Trial, Trials, from_json, to_json, write
 
 __all__ = ["Audit", "Decision", "Incumbent", "Policy", "Rivals", "Stopper"]
 
@@ -38,33 +36,13 @@ class Incumbent:
     value: float
 
 
-@dataclass(frozen=True)
-class Audit:
-    """How often stopping was wrong, as far as runs that were let go on by chance can tell.
-
-    Attributes:
-        doomed: runs that a rule gave up.
-        audited: those of them that were let go on, and are finished.
-        wrong: those of the audited that beat what they had to beat.
-        winners: finished runs that beat what they had to beat, audited or never given up.
-        rate: estimated share of runs that would have beaten the incumbent and were given up; NaN without winners.
-        interval: of the rate, 95 %, exact (Clopper and Pearson 1934).
-    """
-
-    doomed: int
-    audited: int
-    wrong: int
-    winners: int
-    rate: float
-    interval: tuple[float, float]
-
-
 class Stopper:
     """Judges runs as they report, and remembers them.
 
     A decision depends on the points and on what is known of the other runs, not on how often it was asked for: the same
     update twice changes nothing, and points may come late. A value for a known step replaces it, as after a
-    restart from a checkpoint. One process a state; within it any number of threads.
+    restart from a checkpoint. One process a state; within it any number of threads. A pickle holds the state, and no
+    weights unless `engine` is an engine.
 
     Args:
         path: a file for the state, read if it is there, and replaced as a whole after every change.
@@ -97,12 +75,8 @@ class Stopper:
     def __init__(
         self, *, path: str | os.PathLike[str] | None = None, audit: float = 0.0, seed: int = 0, **policy: Any
     ) -> None:
-        if not 0 <= audit < 1:
-            raise ValueError(f"audit must be a share of at least 0 and below 1, got {audit!r}")
         self.policy = Policy(**policy)
-        if audit and self.policy.rule == "converged":
-            raise ValueError("audit compares with an incumbent, which converged does not have: leave it out")
-        self.audit, self.seed = audit, seed
+        self.auditor = Auditor(self.policy, audit, seed)
         self.path = None if path is None else Path(path)
         self._lock = RLock()
         self._trials: Trials = {}
@@ -134,21 +108,12 @@ class Stopper:
             decision = self.policy.decide(list(points), list(points.values()), self.rivals(name))
             doom = known.doom
             if decision.stop and doom is None:
-                target = None if decision.verdict is None else decision.verdict.target
-                doom = Doom(max(points), target, target is not None and self._is_audited(name))
-            after = Trial(points, doom=doom)
-            if not _same(after, known) or name not in self._trials:
-                self._trials[name] = after
+                doom = self.auditor.doom(name, max(points), decision)
+            now = Trial(points, doom=doom)
+            if not _same(now, known) or name not in self._trials:
+                self._trials[name] = now
                 self._save()
-        if doom is None:
-            return decision
-        if doom.audited:
-            return replace(
-                decision, stop=False, reason="audit", detail=f"given up at step {doom.step:g}, goes on as a check"
-            )
-        if decision.stop:
-            return decision
-        return replace(decision, stop=True, reason="stopped before", detail=f"given up at step {doom.step:g}")
+        return after(doom, decision)
 
     def finish(self, trial: str | int) -> None:
         """Takes note that a trial is over; if it was not told to stop, its best value counts from now on.
@@ -166,7 +131,7 @@ class Stopper:
             if known.over:
                 return
             known.over = True
-            known.won = self._won(name, known)
+            known.won = self.auditor.won(known, self.rivals(name))
             self._save()
 
     @property
@@ -206,21 +171,8 @@ class Stopper:
         Raises:
             ValueError: if nothing is audited.
         """
-        if not self.audit:
-            raise ValueError("the report needs runs that were let go on: give audit=0.05, say")
         with self._lock:
-            given_up = [each for each in self._trials.values() if each.doom and each.doom.target is not None]
-            winners = sum(each.finished and each.won is True for each in self._trials.values())
-        audited = [each for each in given_up if each.finished]
-        wrong = sum(each.won is True for each in audited)
-
-        def share(q: float) -> float:  # of the observed winners, `wrong` ones stand for 1 / audit each
-            return float(q / (q + self.audit * (1 - q)))
-
-        low = betaincinv(wrong, winners - wrong + 1, 0.025) if wrong else 0.0
-        high = betaincinv(wrong + 1, winners - wrong, 0.975) if wrong < winners else 1.0
-        rate = share(wrong / winners) if winners else math.nan
-        return Audit(len(given_up), len(audited), wrong, winners, rate, (share(low), share(high)))
+            return self.auditor.report(self._trials.values())
 
     def to_json(self) -> str:
         """The state as text, to put into a checkpoint."""
@@ -238,29 +190,23 @@ class Stopper:
             self._trials = trials
             self._save()
 
+    def __contains__(self, trial: str | int) -> bool:
+        with self._lock:
+            return _name(trial) in self._trials
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {**self.__dict__, "_lock": None, "_trials": dict(self._trials)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=RLock())
+
     def _about(self) -> dict[str, Any]:
         return {"direction": self.metric.direction, "horizon": self.policy.horizon}
 
     def _save(self) -> None:
         if self.path is not None:
             write(self.path, self.to_json())
-
-    def _won(self, name: str, trial: Trial) -> bool | None:
-        """Whether a trial that just ended beat what it had to; None if it was stopped, or nothing stood."""
-        if trial.stopped:
-            return None
-        sign = self.metric.sign
-        if trial.doom is None:
-            bar = None if self.policy.rule == "converged" else self.policy.bar(self.rivals(name))
-            target = None if bar is None else bar + sign * self.policy.min_delta
-        else:
-            target = trial.doom.target
-        best = self.policy.best_of(list(trial.points.values()))
-        return None if target is None or best is None else sign * best > sign * target
-
-    def _is_audited(self, name: str) -> bool:
-        draw = np.random.default_rng([self.seed, zlib.crc32(name.encode())]).random()
-        return bool(draw < self.audit)
 
 
 def _name(trial: object) -> str:

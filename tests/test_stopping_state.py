@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def test_many_threads_share_a_stopper(tmp_path: Path) -> None:
     assert {name: len(trial["points"]) for name, trial in state["trials"].items()} == dict.fromkeys(
         [f"run {i}" for i in range(4)], 10
     )
+
+
+def test_a_pickle_holds_the_state_and_no_weights(seasoned: Stopper) -> None:
+    feed(seasoned, "bad", BAD)  # weights are in memory now
+    text = pickle.dumps(seasoned)
+    assert len(text) < 5000
+    again = pickle.loads(text)
+    assert again.to_json() == seasoned.to_json()
+    again.update("other", 1, 0.5)
+    assert "other" in again and "bad" in again and "other" not in seasoned
 
 
 def test_the_audit_lets_some_doomed_runs_finish_and_counts_wrong_stops() -> None:

@@ -48,6 +48,7 @@ TIERS = (
     ("stopping_decision",),
     ("stopping_policy",),
     ("stopping_state",),
+    ("stopping_audit",),
     ("stopping",),
     ("integrations",),  # the folder: each of its files stands alone
     ("calibration", "calibration_plot", "calibration_report"),
