@@ -118,6 +118,18 @@ class Direct:
         return [whole[i, : len(queries)] for i, queries in enumerate(asked)]
 
 
+class Foretelling(Direct):
+    """Such a checkpoint that also knows how likely a run diverges."""
+
+    def prob_diverges(
+        self, y: Sequence[np.ndarray], *, t: Sequence[np.ndarray], metric: Metric, horizon: Sequence[float]
+    ) -> np.ndarray:
+        """(B,) the probability that a run ends without a number."""
+        ends = np.asarray(horizon, dtype=np.float64)
+        ask: dict[str, Any] = {"t": list(t), "metric": metric, "run_end": ends}
+        return np.asarray(self.engine.predict(list(y), ends[:, None], **ask).prob_diverged(into_nan=True)[:, 0])
+
+
 class Original:
     """A network of the original layout, one curve at a time.
 
@@ -151,7 +163,7 @@ def ours(name: str = "paper-small") -> Normalised | Direct:
     label = f"ours:{path.stem if path.stem != 'checkpoint' else path.resolve().parent.name}"
     if engine.engine.coordinates.bounded:
         return Normalised(label, engine, settings)
-    return Direct(label, engine, settings)
+    return (Foretelling if engine.engine.config.divergence else Direct)(label, engine, settings)
 
 
 def published() -> Normalised:

@@ -15,6 +15,7 @@ from lcpfn.table import Curve
 
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals in the table
 ORIGINS = {"name": "by its name", "log": "by the log", "checkpoint": "by the checkpoint"}  # of what nobody said
+DANGER = 0.1  # probability of divergence that is worth a line
 QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # of the records; the ends of those intervals, and the median
 
 
@@ -51,6 +52,7 @@ class Answer:
         belief, record = self.belief, self.record
         better = None if record is None else belief.prob_better(record[1])
         beaten, truth = self._beaten(), dict(zip(self.truth.times, self.truth.y))
+        diverged = None if belief.fate is None else belief.prob_diverged()
         quantiles, mean, std = belief.quantile(np.array(QUANTILES)), belief.mean(), belief.std()
         return [
             {
@@ -60,6 +62,7 @@ class Answer:
                 "quantiles": {str(q): _finite(value) for q, value in zip(QUANTILES, quantiles[i])},
                 "prob_better_than_best_seen": None if better is None else _finite(better[i]),
                 "prob_incumbent_beaten_by_then": beaten.get(float(t)),
+                "prob_diverged": None if diverged is None else float(diverged[i]),
                 "truth": _finite(truth.get(float(t), math.nan)),
             }
             for i, t in enumerate(belief.t)
@@ -108,6 +111,14 @@ class Answer:
             f"warning: this curve is unlike anything in the prior, noticed at {clock} {float(told.since):.6g} "
             f"(p {'< 1e-9' if p < 1e-9 else f'= {p:.1g}'}): expect more misses than the intervals say"
         )
+
+    def danger(self) -> str | None:
+        """A line if the run is likely to diverge, by DANGER or more."""
+        if self.belief.fate is None or not (p := self.belief.prob_diverged()[-1]) >= DANGER:
+            return None
+        nan = self.belief.prob_diverged(into_nan=True)[-1]
+        when = f"P(diverges until {self.seen.clock} {self.belief.t[-1]:.6g})"
+        return f"{when} {_percent(float(p))}, into NaN {_percent(float(nan))}: the table is of runs that do not"
 
     def table(self, *, every: bool) -> str:
         """A table in ASCII; of every query, or of a few that stand for all."""

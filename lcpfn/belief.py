@@ -48,6 +48,8 @@ class Belief:
         metric: direction and bounds.
         kind: "value" (noisy y at t), "signal" (noiseless y at t) or "best" (best y up to t).
         t: (...) times.
+        fate: (..., 2) probabilities that the run has exploded by t, or broken off in NaN; None if nobody says. The law
+            is that of runs which did neither.
 
     Raises:
         ValueError: unknown transform or kind, a scale that is not positive, or shapes that do not fit the law's.
@@ -71,6 +73,7 @@ class Belief:
     metric: Metric
     kind: str = "value"
     t: NDArray[Any]
+    fate: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("transform", TRANSFORMS), ("kind", KINDS)):
@@ -94,6 +97,13 @@ class Belief:
                 f"{self.scale.max():.4g}, location from {self.location.min():.4g} to {self.location.max():.4g}; "
                 "put a floor under the scale"
             )
+        if self.fate is not None:
+            fate = frozen(self.fate, "fate")
+            if fate.shape != (*self.law.shape, 2) or np.any(fate < 0) or np.any(fate.sum(axis=-1) > 1 + 1e-9):
+                raise ValueError(
+                    f"fate must be two probabilities for each of the batch {self.law.shape}, got shape {fate.shape}"
+                )
+            object.__setattr__(self, "fate", fate)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -110,7 +120,8 @@ class Belief:
 
     def __getitem__(self, index: Any) -> Self:
         location, scale, t = (take(part, index) for part in (self.location, self.scale, self.t))
-        return replace(self, law=self.law[index], location=location, scale=scale, t=t)
+        fate = None if self.fate is None else take(self.fate, index, inner=1)
+        return replace(self, law=self.law[index], location=location, scale=scale, t=t, fate=fate)
 
     def __repr__(self) -> str:
         return f"Belief({self.kind}, {self.metric.direction}, shape={self.shape})"
@@ -170,6 +181,26 @@ class Belief:
     def prob_better(self, x: ArrayLike) -> Array:
         """The probability of being better than x: above it for a "max" metric, below it for "min"."""
         return self._sided(x, above=True)
+
+    def prob_diverged(self, *, into_nan: bool = False) -> Array:
+        """The probability that the run has diverged by t, shape of the batch.
+
+        A run has exploded once it is worse than everything seen before by 30 times its own gain, and has broken off
+        once it measures NaN or infinity for good. All other answers are about a run that does neither.
+
+        Args:
+            into_nan: only by breaking off.
+
+        Raises:
+            ValueError: nobody says: the belief is of a network that was trained without.
+        """
+        if self.fate is None:
+            raise ValueError(
+                "this belief does not say whether a run diverges: the network was trained without; "
+                'lcpfn.load("general") knows, and so do networks of `lcpfn train --divergence`'
+            )
+        fate = self.fate.astype(np.float64, copy=False)
+        return np.asarray(fate[..., 1] if into_nan else fate.sum(axis=-1))[()]
 
     def log_prob(self, x: ArrayLike) -> Array:
         """Log density at x, per unit of y: finite however far out x lies, -inf past a bound that cuts the law."""

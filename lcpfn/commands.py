@@ -87,7 +87,7 @@ def predict(options: Namespace) -> int:
             json.dumps(answer.document(source=options.file, checkpoint=options.checkpoint), indent=2, allow_nan=False)
         )
     else:
-        lines = [answer.about(), answer.warning(), "", answer.table(every=options.at is not None)]
+        lines = [answer.about(), answer.danger(), answer.warning(), "", answer.table(every=options.at is not None)]
         print("\n".join(line for line in lines if line is not None))
     return 0
 

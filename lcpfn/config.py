@@ -7,6 +7,7 @@ from dataclasses import dataclass
 LAYOUTS = ("causal", "original")
 HEADS = ("mixture", "bars")
 KINDS = ("value", "signal", "best")  # a query's kind is its place in this tuple
+FATES = ("goes on", "exploded", "broke off")  # of a run by the asked time; the last two are divergence
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ModelConfig:
     head: str = "mixture"  # "mixture" of normals, or the "bars" of the LC-PFN paper
     layout: str = "causal"  # "causal" encoder with decoder, or the "original" of the LC-PFN paper
     limit: int = 100  # most observed points the network was trained to see; longer contexts are thinned
+    divergence: bool = False  # the head also says how likely the run has diverged by the asked time
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "hidden", "decoder", "components", "limit"):
@@ -38,8 +40,15 @@ class ModelConfig:
             raise ValueError(f"head must be one of {HEADS}, got {self.head!r}")
         if self.layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {LAYOUTS}, got {self.layout!r}")
+        if self.divergence and self.layout != "causal":
+            raise ValueError('divergence needs layout="causal"; the original one has no such output')
+
+    @property
+    def law_outputs(self) -> int:
+        """Numbers that the law of the answer to one query is made of."""
+        return 3 * self.components if self.head == "mixture" else self.components
 
     @property
     def outputs(self) -> int:
-        """Numbers that the head gives for one query."""
-        return 3 * self.components if self.head == "mixture" else self.components
+        """Numbers that the head gives for one query: those of the law, then the log odds of divergence to going on."""
+        return self.law_outputs + (len(FATES) - 1 if self.divergence else 0)

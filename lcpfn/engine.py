@@ -92,9 +92,17 @@ class Engine:
 
     def law(self, raw: np.ndarray) -> Mixture | Bars:
         """The law of u that raw outputs (..., outputs) stand for."""
+        raw = raw[..., : self.config.law_outputs]
         if self.config.head == "mixture":
             return Mixture.from_raw(raw, capped=self.coordinates.values == "local")
         return Bars(bar_edges(self.coordinates, self.config.components), raw)
+
+    def fate(self, raw: np.ndarray) -> np.ndarray | None:
+        """(..., 2) probabilities that the run has exploded, or broken off; None if the network does not say."""
+        if not self.config.divergence:
+            return None
+        odds = np.exp(np.minimum(raw[..., self.config.law_outputs :].astype(np.float64), 500.0))
+        return np.asarray(odds / (1 + odds.sum(axis=-1, keepdims=True)))
 
     def belief(
         self,
@@ -104,12 +112,12 @@ class Engine:
         asked: np.ndarray,
         kind: str,
         metric: Metric,
+        fate: np.ndarray | None = None,
     ) -> Belief:
-        """The belief of asked's shape (B, ...) with a law of u of that shape in coordinates (B, P)."""
+        """The belief of asked's shape (B, ...) with a law of u and fates of that shape in coordinates (B, P)."""
         location, scale = location.reshape(asked.shape), scale.reshape(asked.shape)
-        return Belief(
-            law, location, scale, transform=self.coordinates.transform, metric=metric, kind=kind, t=np.array(asked)
-        )
+        told = {"transform": self.coordinates.transform, "metric": metric, "kind": kind, "t": np.array(asked)}
+        return Belief(law, location, scale, **told, fate=fate)
 
     def answer(
         self, context: Context, after: np.ndarray, clocked: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
@@ -131,14 +139,18 @@ class Engine:
             queries * 2 * self.config.decoder,
         )
         chunk = max(1, CHUNK_NUMBERS // max(sizes))
-        laws, locations, scales = [], [], []
+        laws, fates, locations, scales = [], [], [], []
         for i in range(0, len(context.count), chunk):
             rows = slice(i, i + chunk)
             raw, location, scale = self._pass(_rows(context, rows), after[rows], clocked[rows], kind, metric)
-            laws.append(self.law(raw.reshape(*asked[rows].shape, -1)))
+            raw = raw.reshape(*asked[rows].shape, -1)
+            laws.append(self.law(raw))
+            fates.append(self.fate(raw))
             locations.append(location)
             scales.append(scale)
-        return self.belief(_joined(laws), np.concatenate(locations), np.concatenate(scales), asked, kind, metric)
+        known = [each for each in fates if each is not None]
+        fate = np.concatenate(known) if known else None
+        return self.belief(_joined(laws), np.concatenate(locations), np.concatenate(scales), asked, kind, metric, fate)
 
     def _pass(
         self, context: Context, after: np.ndarray, clocked: np.ndarray, kind: str, metric: Metric

@@ -85,7 +85,8 @@ class Stream:
         location, scale = (
             np.broadcast_to(part[0, -1:], asked[0].shape) for part in (self._view.location, self._view.scale)
         )
-        return self._engine.belief(self._engine.law(raw[0]), location, scale, asked[0], kind, self._metric)
+        law, fate = self._engine.law(raw[0]), self._engine.fate(raw[0])
+        return self._engine.belief(law, location, scale, asked[0], kind, self._metric, fate)
 
     def _context(self) -> Context:
         t, y = np.array([self._t]), np.array([self._y])

@@ -21,6 +21,9 @@ class Curves:
         sign: 1 where higher is better, -1 where lower is, (n,). None: higher is better.
         horizon: Time at which the run was to end, (n,), NaN where nobody said. None: nobody did.
         diverged: Whether the run broke off in NaN, (n,), bool. What is left of it is seen. None: no run did.
+        end: Time at which the run ended, or would have ended had it not broken off, known or not, (n,). None: with the
+            last time.
+        planned: Number of columns that would be seen had it not broken off, (n,), int64. None: all that are seen.
         unit: Size of the curve's changes, (n,), positive: what densities of curves of any scale may be compared in.
             None: 1.
 
@@ -39,6 +42,8 @@ class Curves:
     sign: Tensor | None = None
     horizon: Tensor | None = None
     diverged: Tensor | None = None
+    end: Tensor | None = None
+    planned: Tensor | None = None
     unit: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -47,7 +52,7 @@ class Curves:
             raise ValueError(f"t, y, signal and seen must share one shape (n, T), got {shapes}")
         if self.seen.dtype != torch.bool:
             raise ValueError(f"seen must be bool, got {self.seen.dtype}")
-        for name in ("lower", "upper", "sign", "horizon", "diverged", "unit"):
+        for name in ("lower", "upper", "sign", "horizon", "diverged", "end", "planned", "unit"):
             values = getattr(self, name)
             if values is not None and values.shape != self.y.shape[:1]:
                 raise ValueError(f"{name} must have one number for each curve, got shape {tuple(values.shape)}")

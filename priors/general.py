@@ -102,7 +102,7 @@ class General:
         dice = Dice(len(progress), generator=generator)
         trend = self.trends.sample(progress, generator=generator)
         effect, spikes = self.events.sample(progress, generator=generator)
-        shown = (trend + effect.gain) / (1 + effect.total)
+        shown = effect.on(trend)
         noise = self.noise.sample(progress, generator=generator) * effect.quiet - spikes
         worse, dead = self.divergence.explosion(progress, generator=generator)
         shown = torch.where(dead, 0.0, shown)
@@ -115,10 +115,12 @@ class General:
         count = seen.sum(1, keepdim=True)
         last = grid.t.gather(1, (count - 1).clamp(min=0))[:, 0] if progress.shape[1] else grid.end
         whole = count[:, 0] == grid.seen.sum(1)
-        horizon = torch.where(whole | broken, grid.end, last)
-        horizon = torch.where(dice.coin(self.horizon_known)[:, 0], horizon, math.nan)
+        end = torch.where(whole | broken, grid.end, last)
+        horizon = torch.where(dice.coin(self.horizon_known)[:, 0], end, math.nan)
+        planned = torch.where(broken, grid.seen.sum(1), count[:, 0])
         parts = {name: getattr(made, name)[:, 0] for name in ("lower", "upper", "sign", "unit")}
-        return Curves(t=grid.t, y=made.y, signal=made.signal, seen=seen, horizon=horizon, diverged=broken, **parts)
+        parts |= {"horizon": horizon, "diverged": broken, "end": end, "planned": planned}
+        return Curves(t=grid.t, y=made.y, signal=made.signal, seen=seen, **parts)
 
     def _stop(self, upward: Tensor, seen: Tensor, broken: Tensor, dice: Dice) -> Tensor:
         """(n, T) the points until a target is reached for the first time, in a share of the runs."""

@@ -34,6 +34,7 @@ from lcpfn.training.scores import mean_by_kind, unseen_log_density
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 LENGTH = 100  # points of a training curve
 LATER = 28  # points of a run after those that the network may see, of priors that bring whole runs
+FATE_QUESTIONS = 8  # about divergence, for each curve, beside those about values
 
 
 class NonfiniteLoss(RuntimeError):
@@ -86,6 +87,10 @@ class Run:
             raise ValueError(
                 f"the prior {self.prior.name!r} has metrics without bounds and runs of any length, so it needs "
                 f"coordinates times=relative and no bounds (--times relative --no-bounded), got {options.coordinates}"
+            )
+        if options.model.divergence and not self.runs:
+            raise ValueError(
+                f"--divergence needs a prior of whole runs, some of which diverge, got {self.prior.name!r}"
             )
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device(options.device)
@@ -150,7 +155,7 @@ class Run:
         random = generator(options.seed, BATCH, self.step, self.rank, device=self.device)
         curves, asked = self._examples(options.batch, random)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16"):
-            log_density = self.network(curves, asked.after, asked.t_query, asked.answer, asked.kinds)
+            log_density = self.network(curves, asked.after, asked.t_query, asked.answer, asked.kinds, asked.fate)
         loss = -_mean(log_density, asked.valid)
         loss.backward()
         nn.utils.clip_grad_norm_(self.objective.parameters(), options.clip)
@@ -171,7 +176,9 @@ class Run:
         options, limit = self.options, self.options.model.limit
         if self.runs:
             curves = self.runs.sample_runs(batch, limit, LATER, generator=random).upward()
-            return curves, draw_of_runs(curves, options.questions, options.shares, limit, generator=random)
+            fates = FATE_QUESTIONS if options.model.divergence else 0
+            asked = draw_of_runs(curves, options.questions, options.shares, limit, generator=random, fates=fates)
+            return curves, asked
         times = draw_times(LENGTH, options.irregular, generator=random)
         curves = self.prior.sample(batch, times, generator=random)
         one_cut = options.model.layout == "original"
@@ -217,10 +224,10 @@ class Run:
         kind = torch.zeros(1, dtype=torch.int64, device=self.device)
 
         def log_density(
-            curves: Curves, after: Tensor, t: Tensor, answer: Tensor, kinds: Tensor | None = None
+            curves: Curves, after: Tensor, t: Tensor, answer: Tensor, kinds: Tensor = kind, fate: Tensor | None = None
         ) -> Tensor:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-                return self.objective(curves, after, t, answer, kind if kinds is None else kinds)
+                return self.objective(curves, after, t, answer, kinds, fate)
 
         self._put(self.average or {})
         if asked is None:

@@ -37,10 +37,19 @@ class Objective(nn.Module):
         self.model = layout(config, coordinates)
         self.register_buffer("edges", torch.as_tensor(bar_edges(coordinates, config.components)), persistent=False)
 
-    def forward(self, curves: Curves, after: Tensor, t_query: Tensor, answer: Tensor, kinds: Tensor) -> Tensor:
+    def forward(
+        self,
+        curves: Curves,
+        after: Tensor,
+        t_query: Tensor,
+        answer: Tensor,
+        kinds: Tensor,
+        fate: Tensor | None = None,
+    ) -> Tensor:
         """log density (B, P) of answers (B, P) to questions asked after `after` (B, P) points.
 
         In units of y, or of the curves' own `unit`. The network sees as many of the first points as its limit allows.
+        For the last F questions, with fates (B, F), it is the log probability of those.
         """
         limit = self.config.limit
         seen = curves.seen[:, :limit]
@@ -63,10 +72,16 @@ class Objective(nn.Module):
         if curves.unit is not None:  # runs of any scale, which may explode
             jacobian = jacobian - curves.unit.double().log()[:, None]
             u = u.clamp(-FARTHEST, FARTHEST)
-        return self.log_pdf(raw, u.float()) - jacobian.float()
+        density = self.log_pdf(raw[..., : self.config.law_outputs], u.float()) - jacobian.float()
+        if fate is None:
+            return density
+        odds = raw[:, -fate.shape[1] :, self.config.law_outputs :]
+        odds = torch.cat([torch.zeros_like(odds[..., :1]), odds], -1)  # to going on
+        mass = odds.log_softmax(-1).gather(-1, fate[..., None])[..., 0]
+        return torch.cat([density[:, : -fate.shape[1]], mass], 1)
 
     def log_pdf(self, raw: Tensor, u: Tensor) -> Tensor:
-        """log density of u (B, P) under the raw outputs (B, P, outputs)."""
+        """log density of u (B, P) under the raw outputs (B, P, law_outputs)."""
         if self.config.head == "bars":
             return bars_log_pdf(raw, u, self.edges.float())
         return mixture_log_pdf(raw, u, capped=self.coordinates.values == "local")

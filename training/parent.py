@@ -14,6 +14,8 @@ from lcpfn.coordinates import Coordinates
 from lcpfn.pfn import locate
 from lcpfn.training.options import Options
 
+RARE = -4.0  # log odds of divergence to begin with
+
 
 @dataclass(frozen=True, eq=False)
 class Parent:
@@ -41,7 +43,8 @@ class Parent:
         checkpoint = Checkpoint.read(path)
         theirs = {**_fields(ModelConfig, checkpoint, "model"), **_fields(Coordinates, checkpoint, "coordinates")}
         ours = {**dataclasses.asdict(options.model), **dataclasses.asdict(options.coordinates)}
-        if differ := [name for name in ours if ours[name] != theirs[name]]:
+        grows = options.model.divergence and not theirs["divergence"]
+        if differ := [name for name in ours if ours[name] != theirs[name] and not (grows and name == "divergence")]:
             raise ValueError(
                 f"--init needs the network and coordinates of the checkpoint {options.init}, got other "
                 + ", ".join(f"{name} ({ours[name]} here, {theirs[name]} there)" for name in differ)
@@ -51,7 +54,12 @@ class Parent:
         facts = {"file": path.name, "sha256": digest(path), "prior": told["prior"], "curves_seen": told["curves_seen"]}
         if "parent" in told:
             facts["parent"] = told["parent"]
-        return cls(checkpoint.weights, facts)
+        weights = dict(checkpoint.weights)
+        if grows:  # the outputs that the parent lacks begin with rare divergence, whatever was seen
+            more = options.model.outputs - len(weights["head.bias"])
+            weights["head.weight"] = np.pad(weights["head.weight"], ((0, more), (0, 0)))
+            weights["head.bias"] = np.pad(weights["head.bias"], (0, more), constant_values=RARE)
+        return cls(weights, facts)
 
 
 def _fields(cls: type[Any], checkpoint: Checkpoint, part: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcpfn.config import KINDS
+from lcpfn.config import FATES, KINDS
 from lcpfn.priors import Curves
 
 EARLY = 1.5  # questions about runs: the share of the run that is seen is a uniform number to this power
@@ -24,19 +24,21 @@ class Questions:
     answer: Tensor  # (B, P) the true answer, in the unit of y
     kinds: Tensor  # (P,) int64, places in KINDS
     valid: Tensor | None = None  # (B, P) bool, whether the question has an answer; None: all have
+    fate: Tensor | None = None  # (B, F) int64, places in FATES: what the last F questions are about, in place of values
 
     def to(self, device: torch.device | str) -> Questions:
         """The same questions on `device`."""
-        valid = None if self.valid is None else self.valid.to(device)
-        after, t_query, answer, kinds = (
-            part.to(device) for part in (self.after, self.t_query, self.answer, self.kinds)
-        )
-        return Questions(after, t_query, answer, kinds, valid)
+        parts = [part if part is None else part.to(device) for part in self._parts()]
+        return Questions(*parts)  # type: ignore[arg-type]
 
     def __getitem__(self, rows: slice) -> Questions:
         """The questions about some of the curves."""
-        valid = None if self.valid is None else self.valid[rows]
-        return Questions(self.after[rows], self.t_query[rows], self.answer[rows], self.kinds, valid)
+        after, t_query, answer, kinds, valid, fate = self._parts()
+        of_curves = [part if part is None else part[rows] for part in (after, t_query, answer, valid, fate)]
+        return Questions(*of_curves[:3], kinds, *of_curves[3:])  # type: ignore[arg-type]
+
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.after, self.t_query, self.answer, self.kinds, self.valid, self.fate
 
 
 def split(questions: int, shares: tuple[float, float, float]) -> list[int]:
@@ -96,7 +98,13 @@ def draw(
 
 
 def draw_of_runs(
-    curves: Curves, questions: int, shares: tuple[float, float, float], limit: int, *, generator: torch.Generator
+    curves: Curves,
+    questions: int,
+    shares: tuple[float, float, float],
+    limit: int,
+    *,
+    generator: torch.Generator,
+    fates: int = 0,
 ) -> Questions:
     """Questions with answers about runs of different lengths, see `lcpfn.priors.RunPrior`.
 
@@ -111,15 +119,13 @@ def draw_of_runs(
         shares: of the kinds in the order of `lcpfn.config.KINDS`.
         limit: most points that may be seen.
         generator: on the curves' device.
+        fates: number of questions more, about whether the run has diverged by the asked time.
     """
     (b, length), device = curves.y.shape, curves.y.device
     counts = split(questions, shares)
     count = curves.seen.sum(1, keepdim=True)  # (B, 1)
-    assert curves.lower is not None and curves.upper is not None
-    unit = torch.ones_like(curves.y[:, 0]) if curves.unit is None else curves.unit
-    worst = curves.y.cummin(1).values - EXPLODED * unit[:, None]
-    bounded = torch.isfinite(curves.lower) & torch.isfinite(curves.upper)
-    least = (~bounded).long()[:, None]
+    worst = _worst(curves)
+    least = _least(curves)
     most = torch.minimum(count - 1, torch.full_like(count, limit))
     cuts, times, answers, valid = [], [], [], []
     step = torch.arange(length, device=device)
@@ -148,4 +154,68 @@ def draw_of_runs(
         torch.arange(3, device=device), torch.tensor(counts, device=device), output_size=sum(counts)
     )
     asked_at = curves.t.gather(1, torch.cat(times, 1))
-    return Questions(torch.cat(cuts, 1), asked_at, torch.cat(answers, 1), kinds, torch.cat(valid, 1))
+    made = Questions(torch.cat(cuts, 1), asked_at, torch.cat(answers, 1), kinds, torch.cat(valid, 1))
+    return made if not fates else _joined(made, draw_fates(curves, fates, limit, generator=generator))
+
+
+def draw_fates(curves: Curves, questions: int, limit: int, *, generator: torch.Generator) -> Questions:
+    """Questions about divergence: whether the run goes on, has exploded or has broken off by the asked time.
+
+    To explode is to become worse by EXPLODED units than anything seen before. How many points are seen is drawn from
+    what was planned, as is the asked time (half of the times the end): neither may tell what came. A question after
+    the run broke off has no answer.
+
+    Args:
+        curves: (B, T) runs for which higher is better.
+        questions: F.
+        limit: most points that may be seen.
+        generator: on the curves' device.
+
+    Raises:
+        ValueError: if the curves do not say which of them broke off, and when they were to end.
+    """
+    if curves.diverged is None or curves.end is None or curves.planned is None:
+        raise ValueError(
+            "divergence is learned from runs that say what was planned: the prior's Curves must have diverged, end and "
+            "planned; leave --divergence out for a prior without"
+        )
+    (b, length), device = curves.y.shape, curves.y.device
+    count, least = curves.seen.sum(1, keepdim=True), _least(curves)
+    most = torch.minimum(curves.planned[:, None] - 1, torch.full_like(count, limit))
+    share = torch.rand(b, questions, generator=generator, device=device) ** EARLY
+    after = torch.minimum(least + (share * (most + 1 - least)).long(), most).clamp(min=0)
+    known = torch.where(after > 0, curves.t.gather(1, (after - 1).clamp(min=0)), 0.0)
+    ahead = (2 * torch.rand(b, questions, generator=generator, device=device)).clamp(max=1) ** 2
+    asked = torch.where(ahead < 1, known + ahead * (curves.end[:, None] - known), curves.end[:, None])
+    last = curves.t.gather(1, (count - 1).clamp(min=0))
+    broken = curves.diverged[:, None] & (asked > last)
+    step = torch.arange(length, device=device)
+    inside = (step >= after[..., None]) & curves.seen[:, None] & (curves.t[:, None] <= asked[..., None])  # (B, F, T)
+    bar = _worst(curves).gather(1, (after - 1).clamp(min=0))
+    exploded = ((curves.y[:, None] < bar[..., None]) & inside).any(-1) & (after > 0)
+    fate = torch.where(broken, FATES.index("broke off"), exploded.long() * FATES.index("exploded"))
+    valid = (after >= least) & (after <= count - (~curves.diverged[:, None]).long()) & (asked > known)
+    kinds = torch.zeros(questions, dtype=torch.int64, device=device)
+    return Questions(after, asked, curves.y[:, :1].expand(-1, questions), kinds, valid, fate)
+
+
+def _worst(curves: Curves) -> Tensor:
+    """(B, T) the value below which a run has exploded, after each point."""
+    unit = torch.ones_like(curves.y[:, 0]) if curves.unit is None else curves.unit
+    return curves.y.cummin(1).values - EXPLODED * unit[:, None]
+
+
+def _least(curves: Curves) -> Tensor:
+    """(B, 1) how many points must be seen: none where both bounds are known."""
+    assert curves.lower is not None and curves.upper is not None
+    bounded = torch.isfinite(curves.lower) & torch.isfinite(curves.upper)
+    return (~bounded).long()[:, None]
+
+
+def _joined(values: Questions, fates: Questions) -> Questions:
+    """Questions about values, then those about divergence."""
+    assert values.valid is not None and fates.valid is not None
+    pairs = ((values.after, fates.after), (values.t_query, fates.t_query), (values.answer, fates.answer))
+    after, t_query, answer = (torch.cat(pair, 1) for pair in pairs)
+    kinds = torch.cat([values.kinds, fates.kinds])
+    return Questions(after, t_query, answer, kinds, torch.cat([values.valid, fates.valid], 1), fates.fate)

@@ -46,21 +46,26 @@ def unseen_log_density(
 def mean_by_kind(log_density: LogDensity, curves: Curves, asked: Questions, *, chunk: int = 250) -> dict[str, float]:
     """Mean log density of the answers to questions, by kind: the number for priors whose runs differ in length.
 
+    Questions about divergence have a mean log probability, "fate".
+
     Args:
-        log_density: function of (curves, after, t_query, answer, kinds) that gives (B, P).
+        log_density: function of (curves, after, t_query, answer, kinds, fate) that gives (B, P).
         curves: (B, T).
         asked: P questions about each.
         chunk: curves at a time.
     """
     parts = [
-        log_density(curves[rows], part.after, part.t_query, part.answer, part.kinds)
+        log_density(curves[rows], part.after, part.t_query, part.answer, part.kinds, part.fate)
         for rows in (slice(start, start + chunk) for start in range(0, len(curves), chunk))
         for part in (asked[rows],)
     ]
     values, valid = torch.cat(parts), asked.valid
     assert valid is not None
+    about = asked.kinds.clone()
+    if asked.fate is not None:
+        about[-asked.fate.shape[1] :] = len(KINDS)
     return {
-        kind: float(values[valid & (asked.kinds == place)].mean())
-        for place, kind in enumerate(KINDS)
-        if bool((asked.kinds == place).any())
+        name: float(values[valid & (about == place)].mean())
+        for place, name in enumerate([*KINDS, "fate"])
+        if bool((about == place).any())
     }
