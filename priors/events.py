@@ -30,6 +30,11 @@ class Effect:
     total: Tensor
     quiet: Tensor
 
+    def on(self, trend: Tensor) -> Tensor:
+        """Returns the trends (n, T) with these gains, in units of the whole; a run that learns nothing gains nothing."""
+        learnt = trend.abs().amax(1, keepdim=True).clamp(max=1) if trend.shape[1] else self.total
+        return (trend + learnt * self.gain) / (1 + learnt * self.total)
+
 
 def _with_end(p: Tensor) -> Tensor:
     return torch.cat([p, torch.ones_like(p[:, :1])], 1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from lcpfn.priors.dice import Dice, check_shares
 
 SPACINGS = ("linear", "geometric", "log_then_linear", "jittered", "uneven")
+GROWING = ("geometric", "log_then_linear")  # those whose gaps grow
 ROOTS = (2**0.5, 2**0.125, 2.0)  # ratios of neighbouring times on usual geometric grids
 
 
@@ -20,7 +21,8 @@ class Grid:
 
     Attributes:
         t: Times, (n, T), increasing where seen.
-        progress: Share of the run that is done at these times, (n, T), from 0 to 1; clamped to 1 where not seen.
+        progress: How far the run has come at these times, (n, T), from 0 to 1; clamped to 1 where not seen. The share
+            that is done, or of its logarithm.
         seen: Whether there is such a point, (n, T); those that are not come last.
         end: Time of the run's last point, (n,).
         stride: Points of the run for one of the grid, (n, T): above 1 where the run was thinned.
@@ -43,6 +45,8 @@ class Grids:
         share_long: Share of long runs.
         spacings: Shares of spacings.
         span: Smallest and largest ratio of the last to the first time of a geometric grid.
+        even: Share of the runs measured at ever larger gaps that learn at the pace of their measurements, more or less:
+            whoever measures evenly in log t looks where something happens. The others learn in the last few gaps.
         at_zero: Share of runs that are measured before anything was done.
         late: Share of runs whose first measurement comes after many times the usual gap.
         moved: Share of runs whose clock does not begin with the run.
@@ -63,6 +67,7 @@ class Grids:
         hash=False,
     )
     span: tuple[float, float] = (4.0, 2e5)
+    even: float = 0.8
     at_zero: float = 0.25
     late: float = 0.10
     moved: float = 0.10
@@ -83,22 +88,26 @@ class Grids:
         ).round()  # (n, 1)
         rank, seen = _ranks(length, points, later, dice)
         stride = torch.diff(rank, dim=1, prepend=rank[:, :1] - 1).clamp(min=1)
-        place = self._places(rank, length, dice)  # (n, T + 1) in gaps from the first point; the last one is the end's
+        chosen = dice.choose(self.spacings)[:, None]
+        place = self._places(rank, length, chosen, dice)  # (n, T + 1) in gaps from the first point; the last: the end's
         lead = torch.where(dice.coin(0.7), 1.0, dice.uniform(0, 2))
         lead = torch.where(dice.coin(self.at_zero), 0.0, lead)
         lead = torch.where(dice.coin(self.late), dice.log_uniform(3, 100), lead)
         done = place + lead
         progress = (done / done[:, -1:].clamp(min=1e-6)).clamp(0, 1)
+        curved = done[:, -1:].clamp(min=1) ** dice.uniform()  # 1: in t; the number of first gaps: in log t
+        growing = torch.tensor([name in GROWING for name in self.spacings], device=chosen.device)[chosen]
+        evenly = growing & dice.coin(self.even)
+        progress = torch.where(evenly, torch.log1p(curved * progress) / torch.log1p(curved), progress)
         offset = torch.where(dice.coin(self.moved), dice.log_uniform(0.1, 300) - lead, 0.0)
         gap = torch.where(dice.coin(0.3), 1.0, dice.log_uniform(*self.gap))
         t = gap * (done + offset)
         return Grid(t[:, :-1], progress[:, :-1], seen, t[:, -1], stride)
 
-    def _places(self, rank: Tensor, length: Tensor, dice: Dice) -> Tensor:
+    def _places(self, rank: Tensor, length: Tensor, chosen: Tensor, dice: Dice) -> Tensor:
         """(n, T + 1) places of points by their ranks, and of the last point, in gaps from the first one."""
         last = length - 1
         rank = torch.cat([rank, last], 1)
-        chosen = dice.choose(self.spacings)[:, None]
         names = list(self.spacings)
         place = rank.clone()
         # geometric: the first gap is 1

@@ -70,6 +70,7 @@ def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float) -> Me
     top = chance + (1 - chance) * torch.where(dice.coin(0.15), 1.0, _small(dice, 0.3))
     gain = top - chance
     lowest = torch.where(dice.coin(0.3), -MOST, 0.0)  # a network that broke down guesses: it is at chance, not at 0
+    g = g.clamp(min=-1)  # far below chance nothing stays
     g = torch.where(x > 0, torch.maximum(g - x, torch.minimum(g, lowest)), g)
     signal = (chance + gain * g.clamp(-MOST, MOST)).clamp(0, 1)
     spread = torch.where(dice.coin(0.4), 2 * (signal * (1 - signal)).sqrt() + 0.02, 1.0)  # none is left at the bounds
@@ -105,12 +106,22 @@ def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
     return Measured(y, signal, known, top, torch.full_like(known, -1.0), gain)
 
 
+def capped(v: Tensor, top: Tensor, bend: Tensor) -> Tensor:
+    """Returns v (n, T) bent so that it stays below top: as v far below, as top far above; bend is how far it is felt."""
+    return top - bend * torch.nn.functional.softplus((top - v) / bend)
+
+
 def reward(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
-    """Returns values of any scale without bounds, or above 0, upward or (as log likelihoods, negated) downward."""
+    """Returns values of any scale, upward or (as log likelihoods, negated) downward: without bounds, or above 0.
+
+    Many run into a ceiling that nobody states, such as the score of an episode without a fault.
+    """
     gain = dice.log_uniform(1e-2, 1e4)
     above = dice.coin(0.35)
     start = torch.where(above, dice.uniform(0, 0.2) * dice.coin(0.6), 3 * dice.normal())
-    signal, y = ((start + (v - x).clamp(-MOST, MOST)) for v in (g, g + e))
+    top, bend, has = dice.log_uniform(0.3, 1.1), dice.log_uniform(3e-3, 0.2), dice.coin(0.4)
+    values = (v.clamp(-MOST, MOST) for v in (g - x, g + e - x))
+    signal, y = (start + torch.where(has, capped(v, top, bend), v) for v in values)
     signal, y = (torch.where(above, v.clamp(min=0), v) for v in (signal, y))
     low = torch.where(above & dice.coin(0.5), 0.0, -math.inf)
     down = dice.coin(0.2)

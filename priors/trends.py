@@ -108,6 +108,14 @@ def stairs(p: Tensor, dice: Dice) -> Tensor:
     return total / ends.clamp(min=0.05)
 
 
+def saturated(p: Tensor, dice: Dice) -> Tensor:
+    """Returns a rise that is over at a point of the run: a task that is solved, capacity that is used up."""
+    over = dice.log_uniform(0.01, 1)
+    shares = dict.fromkeys(("family", "power", "exponential", "late_rise"), 1.0)
+    values, _ = dice.mixed((p / over).clamp(max=1), {name: RISES[name] for name in shares}, shares)
+    return values
+
+
 def mixture(p: Tensor, dice: Dice) -> Tensor:
     """Returns a weighted sum of two rises."""
     shares = dict.fromkeys(("family", "power", "exponential", "late_rise"), 1.0)
@@ -133,7 +141,7 @@ RISES = {
     "stairs": stairs,
     "flat": flat,
 }
-SHAPES = {**RISES, "mixture": mixture}
+SHAPES = {**RISES, "saturated": saturated, "mixture": mixture}
 
 
 def keep(p: Tensor, dice: Dice) -> Tensor:
@@ -163,7 +171,14 @@ def collapse(p: Tensor, dice: Dice) -> Tensor:
     return dice.log_uniform(0.1, 1.2) * (1 - torch.exp(-rest / width)) * recovery
 
 
-SETBACKS = {"none": keep, "overfit": overfit, "dip": dip, "collapse": collapse}
+def kick(p: Tensor, dice: Dice) -> Tensor:
+    """Returns a loss by the first step, of up to thirty gains, that wears off over a part of the run or hardly ever."""
+    since = p - p[:, :1]
+    left = (1 + since / dice.log_uniform(3e-3, 1)) ** -dice.log_uniform(0.3, 3)
+    return torch.where(since > 0, dice.log_uniform(0.1, 30) * left, 0.0)
+
+
+SETBACKS = {"none": keep, "overfit": overfit, "dip": dip, "collapse": collapse, "kick": kick}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,27 +187,28 @@ class Trends:
 
     Attributes:
         shapes: Shares of shapes.
-        setbacks: Shares of setbacks; they are rare in curves at chance, which have nothing to lose.
+        setbacks: Shares of setbacks; they are rare in curves at chance, which have nothing to lose but by a kick.
         reversed: Share of curves that get worse where others get better, as train accuracy with more samples.
     """
 
     shapes: Mapping[str, float] = field(
         default_factory=lambda: {
             "family": 0.11,
-            "power": 0.27,
-            "exponential": 0.09,
+            "power": 0.21,
+            "exponential": 0.08,
             "logarithm": 0.05,
-            "broken_power": 0.12,
-            "late_rise": 0.05,
+            "broken_power": 0.10,
+            "late_rise": 0.04,
             "delayed": 0.04,
-            "stairs": 0.03,
+            "stairs": 0.02,
+            "saturated": 0.09,
             "mixture": 0.09,
             "flat": 0.17,
         },
         hash=False,
     )
     setbacks: Mapping[str, float] = field(
-        default_factory=lambda: {"none": 0.80, "overfit": 0.11, "dip": 0.05, "collapse": 0.04}, hash=False
+        default_factory=lambda: {"none": 0.77, "overfit": 0.11, "dip": 0.05, "collapse": 0.04, "kick": 0.03}, hash=False
     )
     reversed: float = 0.07
 
@@ -204,6 +220,8 @@ class Trends:
         """Returns n independent trends at the progress (n, T), from 0 to 1, increasing: (n, T)."""
         dice = Dice(len(progress), generator=generator)
         rise, _ = dice.mixed(progress, SHAPES, self.shapes)
-        loss, _ = dice.mixed(progress, SETBACKS, self.setbacks)
+        loss, kind = dice.mixed(progress, SETBACKS, self.setbacks)
         rise = torch.where(dice.coin(self.reversed), 1 - rise, rise)
-        return rise - loss * (rise.abs().amax(1, keepdim=True) if rise.shape[1] else rise)
+        most = rise.abs().amax(1, keepdim=True) if rise.shape[1] else rise
+        kicked = torch.tensor([name == "kick" for name in self.setbacks], device=kind.device)[kind][:, None]
+        return rise - loss * torch.where(kicked, most.clamp(min=1), most)
