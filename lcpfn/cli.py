@@ -122,7 +122,26 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="T",
         help="the run stops at this time: its schedule may raise it towards the end",
     )
-    question.add_argument("--incumbent", type=_number, metavar="Y", help="a value to beat: adds P(beaten by then)")
+    question.add_argument(
+        "--incumbent",
+        type=_number,
+        metavar="Y",
+        help="a value to beat: adds P(beaten by then), and a stop card (for a run that ends with the forecast)",
+    )
+    question.add_argument(
+        "--level",
+        type=_number,
+        default=0.05,
+        metavar="P",
+        help="for the stop card: accepted chance that a run which would beat the incumbent is stopped (default: 0.05)",
+    )
+    question.add_argument(
+        "--rivals",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="for it: the incumbent is the best of so many (default: 1)",
+    )
     answer = predict.add_argument_group("the answer")
     answer.add_argument("--json", action="store_true", help="print JSON, with all steps")
     answer.add_argument("--plot", metavar="FILE", help="draw curve and fan; the ending says the format (png, svg, pdf)")

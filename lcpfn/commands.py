@@ -24,6 +24,9 @@ from lcpfn.checkpoint import Checkpoint, digest
 from lcpfn.metric import Metric
 from lcpfn.names import lower_is_better
 from lcpfn.pfn import PFN, load, locate
+from lcpfn.stopping_decision import Decision
+from lcpfn.stopping_policy import Policy
+from lcpfn.stopping_question import Rivals
 
 DEMO_PICTURE = "lcpfn-demo.png"
 REPEATS = 20  # forecasts that the demo times
@@ -80,16 +83,49 @@ def predict(options: Namespace) -> int:
         seen.y, t=seen.t, metric=metric, horizon=max(steps.t), stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
     answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
+    card = _judge(options, pfn, answer, end=float(max(steps.t)))
     if options.plot:
-        _draw(options.plot, replace(answer, belief=steps))
+        _draw(options.plot, replace(answer, belief=steps), title=None if card is None else card.card().splitlines()[0])
     if options.json:
-        print(
-            json.dumps(answer.document(source=options.file, checkpoint=options.checkpoint), indent=2, allow_nan=False)
-        )
+        document = answer.document(source=options.file, checkpoint=options.checkpoint, decision=_plain(card))
+        print(json.dumps(document, indent=2, allow_nan=False))
     else:
         lines = [answer.about(), answer.danger(), answer.warning(), "", answer.table(every=options.at is not None)]
+        if card is not None:
+            lines += ["", card.card(name=whole.name)]
         print("\n".join(line for line in lines if line is not None))
     return 0
+
+
+def _judge(options: Namespace, pfn: PFN, answer: Answer, *, end: float) -> Decision | None:
+    """The stop card: should a run that ends at `end` go on against the incumbent? None without one, or at the end."""
+    measured = ~np.isnan(answer.seen.y)
+    steps, values = answer.seen.times[measured], answer.seen.y[measured]
+    if options.incumbent is None or not len(steps) or steps[0] < 0 or not steps[-1] < end:
+        return None
+    first = 0 if steps[0] < 1 else 1
+    told = answer.surprise
+    policy = Policy(
+        horizon=end - first + 1,
+        metric=answer.belief.metric,
+        engine=pfn,
+        level=options.level,
+        first_step=first,
+        alarm=lambda run: "the curve is unlike the prior" if told is not None and told.alarm else None,
+        stretch_time=options.stretch_time,
+    )
+    rivals = Rivals(finished=(options.incumbent,), concluded=max(options.rivals, 1))
+    return policy.decide(steps.tolist(), values.tolist(), rivals)
+
+
+def _plain(card: Decision | None) -> dict[str, Any] | None:
+    """A stop card as JSON."""
+    if card is None:
+        return None
+    names = ("stop", "reason", "detail", "p_better", "expected_best")
+    facts = {name: getattr(card, name) for name in names}
+    quantiles = {str(q): value for q, value in card.quantiles.items()}
+    return {**facts, "quantiles_of_best": quantiles, "turning_point": card.turning_point()}
 
 
 def demo(options: Namespace) -> int:
@@ -262,7 +298,7 @@ def _in_flags(message: str) -> str:
     return message
 
 
-def _draw(path: str, answer: Answer) -> None:
+def _draw(path: str, answer: Answer, *, title: str | None = None) -> None:
     from lcpfn.plot import fan
 
     truth = answer.truth
@@ -274,6 +310,7 @@ def _draw(path: str, answer: Answer) -> None:
         incumbent=answer.incumbent,
         name=answer.seen.name,
         clock=answer.seen.clock,
+        title=title,
     )
     figure = axes.get_figure(root=True)
     assert figure is not None

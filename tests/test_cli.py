@@ -74,7 +74,7 @@ def test_keys_of_json_are_stable(capsys: pytest.CaptureFixture[str], log: str) -
     assert document == {
         "format": 1,
         "source": log,
-        "checkpoint": "default",
+        **{"checkpoint": "default", "decision": None},
         "column": "val_accuracy",
         "metric": {"direction": "max", "bounds": [0.0, 1.0]},
         "assumed": {"direction": "name", "bounds": "name"},
@@ -87,7 +87,7 @@ def test_keys_of_json_are_stable(capsys: pytest.CaptureFixture[str], log: str) -
         "incumbent": None,
         "surprise": {"alarm": False, "since": None, "p_value": 1.0, "rate": 0.01, "surprising": []},
     }
-    keys = "t mean std quantiles prob_better_than_best_seen prob_incumbent_beaten_by_then truth"
+    keys = "t mean std quantiles prob_better_than_best_seen prob_incumbent_beaten_by_then prob_diverged truth"
     assert list(forecast) == keys.split()
     assert list(forecast["quantiles"]) == ["0.025", "0.1", "0.25", "0.5", "0.75", "0.9", "0.975"]
     assert forecast["truth"] is None
@@ -98,7 +98,7 @@ def test_the_table_shows_a_few_steps_of_the_same_belief(capsys: pytest.CaptureFi
     code, out, err = run(capsys, "predict", log, "--horizon", "52", "--incumbent", "0.9")
     assert (code, err) == (0, "")
     assert out.isascii()
-    about, empty, header, *rows = out.splitlines()
+    about, empty, header, *rows = out.split("\n\nSTOP")[0].split("\n\ngo on")[0].splitlines()
     best = Y[:SEEN].max()
     what = "val_accuracy (higher is better, from 0 to 1: by its name)"
     assert about.startswith(f"{what}: 12 values seen up to epoch 12, the best {best:.5g} at")

@@ -12,6 +12,7 @@ from lcpfn import cli, commands
 from lcpfn.demo import CURVES
 from lcpfn.metric import Metric
 from lcpfn.pfn import load, locate
+from lcpfn.stopping import Stopper
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -118,3 +119,49 @@ def test_training_reads_its_own_flags(capsys: pytest.CaptureFixture[str]) -> Non
     assert (code, err) == (0, "")
     assert out.startswith("usage: lcpfn train")
     assert "--minutes" in out
+
+
+RUN = ("0.31", "0.42", "0.50", "0.55", "0.57", "0.575", "0.58")
+
+
+def asked(capsys: pytest.CaptureFixture[str], tmp_path: Path, *argv: str) -> str:
+    log = tmp_path / "log.csv"
+    log.write_text("step,acc\n" + "".join(f"{step},{y}\n" for step, y in enumerate(RUN)))
+    code, out, err = run(
+        capsys, "predict", str(log), "--time-column", "step", "--bounds", "0,1", "--horizon", "49", *argv
+    )
+    assert (code, err) == (0, "")
+    return out
+
+
+def test_an_incumbent_brings_a_stop_card(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The same decision as the stopper's, with what would have changed it."""
+    stopper = Stopper(horizon=50, metric=Metric(bounds=(0, 1)), first_step=0)
+    stopper.update("first", 0, 0.999)
+    stopper.finish("first")
+    for step, y in enumerate(RUN):
+        decision = stopper.update("second", step, float(y))
+    assert decision.verdict is not None
+    out = asked(capsys, tmp_path, "--incumbent", "0.999")
+    assert out.split("\n\n")[-1] == decision.card(name="acc") + "\n"
+    document = json.loads(asked(capsys, tmp_path, "--incumbent", "0.999", "--json"))["decision"]
+    assert (document["stop"], document["reason"]) == (decision.stop, decision.reason)
+    turning = document["turning_point"]
+    assert turning == pytest.approx(decision.turning_point())
+    for incumbent, stop in ((turning - 1e-4, False), (turning + 1e-4, True)):
+        told = json.loads(asked(capsys, tmp_path, "--incumbent", f"{incumbent:.6f}", "--json"))["decision"]
+        assert told["stop"] is stop
+
+
+def test_rivals_and_level_make_the_card_stricter(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def turning(*argv: str) -> float:
+        out = asked(capsys, tmp_path, "--incumbent", "0.9", "--json", *argv)
+        return float(json.loads(out)["decision"]["turning_point"])
+
+    assert turning() < turning("--rivals", "20")
+    assert turning() < turning("--level", "0.01")
+    code, _, err = run(
+        capsys, "predict", str(tmp_path / "log.csv"), "--horizon", "49", "--incumbent", "1", "--level", "5"
+    )
+    assert code == 2
+    assert "level must lie between 0 and 1" in err
