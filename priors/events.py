@@ -31,7 +31,7 @@ class Effect:
     quiet: Tensor
 
     def on(self, trend: Tensor) -> Tensor:
-        """Returns the trends (n, T) with these gains, in units of the whole; a run that learns nothing gains nothing."""
+        """Returns trends (n, T) with these gains, in units of the whole; a run that learns nothing gains nothing."""
         learnt = trend.abs().amax(1, keepdim=True).clamp(max=1) if trend.shape[1] else self.total
         return (trend + learnt * self.gain) / (1 + learnt * self.total)
 
@@ -117,7 +117,7 @@ class Events:
     """
 
     schedules: Mapping[str, float] = field(
-        default_factory=lambda: {"constant": 0.64, "drops": 0.12, "annealed": 0.21, "restarts": 0.03}, hash=False
+        default_factory=lambda: {"constant": 0.60, "drops": 0.12, "annealed": 0.25, "restarts": 0.03}, hash=False
     )
     spiky: float = 0.10
 

@@ -107,7 +107,7 @@ def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
 
 
 def capped(v: Tensor, top: Tensor, bend: Tensor) -> Tensor:
-    """Returns v (n, T) bent so that it stays below top: as v far below, as top far above; bend is how far it is felt."""
+    """Returns v (n, T), bent to stay below top: v itself far below it, top where v is far above."""
     return top - bend * torch.nn.functional.softplus((top - v) / bend)
 
 

@@ -172,10 +172,10 @@ def collapse(p: Tensor, dice: Dice) -> Tensor:
 
 
 def kick(p: Tensor, dice: Dice) -> Tensor:
-    """Returns a loss by the first step, of up to thirty gains, that wears off over a part of the run or hardly ever."""
+    """Returns a loss by the first step, of up to ten gains, that wears off over a part of the run or hardly ever."""
     since = p - p[:, :1]
     left = (1 + since / dice.log_uniform(3e-3, 1)) ** -dice.log_uniform(0.3, 3)
-    return torch.where(since > 0, dice.log_uniform(0.1, 30) * left, 0.0)
+    return torch.where(since > 0, dice.log_uniform(0.1, 10) * left, 0.0)
 
 
 SETBACKS = {"none": keep, "overfit": overfit, "dip": dip, "collapse": collapse, "kick": kick}
@@ -210,7 +210,7 @@ class Trends:
     setbacks: Mapping[str, float] = field(
         default_factory=lambda: {"none": 0.77, "overfit": 0.11, "dip": 0.05, "collapse": 0.04, "kick": 0.03}, hash=False
     )
-    reversed: float = 0.07
+    reversed: float = 0.04
 
     def __post_init__(self) -> None:
         check_shares(self.shapes, list(SHAPES), "shapes")

@@ -16,10 +16,12 @@ from statistical import RATE
 from lcpfn import Metric
 from lcpfn.checkpoint import Checkpoint
 from lcpfn.config import KINDS, ModelConfig
+from lcpfn.context import read_context
 from lcpfn.coordinates import Coordinates, query_features
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, General, Paper, RunPrior, by_name
 from lcpfn.priors.divergence import Divergence
+from lcpfn.taming import tamed
 from lcpfn.training import PRESETS, Options, Run
 from lcpfn.training.questions import EXPLODED, draw_of_runs
 from lcpfn.training.randomness import generator
@@ -165,7 +167,8 @@ def test_explosions_and_what_was_never_measured_are_not_asked():
     asked = draw_of_runs(curves, 24, (0.6, 0.2, 0.2), 100, generator=generator(1))
     seen_worst = curves.y.cummin(1).values.gather(1, (asked.after - 1).clamp(min=0))
     fall = (seen_worst - asked.answer) / curves.unit[:, None]
-    assert float(fall[asked.valid].max()) <= EXPLODED * 1.001
+    rounding = 3e-7 * asked.answer.abs() / curves.unit[:, None]  # a unit is nothing beside 1e6 of them in float32
+    assert float((fall - rounding)[asked.valid].max()) <= EXPLODED * 1.001
     last = torch.where(curves.seen, curves.t, -math.inf).amax(1, keepdim=True)
     assert (asked.t_query <= last).expand_as(asked.valid)[asked.valid].all()
     assert 0.5 < float(asked.valid.float().mean()) < 0.99
@@ -220,10 +223,14 @@ def test_training_and_engine_see_the_same(tmp_path):
             after, answer = int(asked.after[b, p]), float(asked.answer[b, p] * curves.sign[b])
             if not asked.valid[b, p] or after < 2:
                 continue
+            t, y = curves.t[b, :after].double().numpy(), curves.y[b, :after].double().numpy()
+            context = read_context(y, t=t, metric=metric)
+            if tamed(context, metric) is not context:  # training sees wild starts as they are
+                continue
             belief = pfn.predict(
-                curves.y[b, :after].double().numpy(),
+                y,
                 [float(asked.t_query[b, p])],
-                t=curves.t[b, :after].double().numpy(),
+                t=t,
                 metric=metric,
                 run_end=end,
             )

@@ -13,7 +13,7 @@ from lcpfn.priors.divergence import Divergence
 from lcpfn.priors.events import EFFECTS, Events, spikes
 from lcpfn.priors.grids import Grids, given
 from lcpfn.priors.noise import Noise, correlated
-from lcpfn.priors.scales import KINDS, Scales, warp
+from lcpfn.priors.scales import KINDS, Scales, capped, warp
 from lcpfn.priors.trends import SETBACKS, SHAPES, Trends, from_start_to_end
 
 N = 4000
@@ -105,6 +105,14 @@ def test_half_of_the_gain_can_lie_in_the_first_points():
     assert (early > 0.5).float().mean() > 0.25 and (early < 0.1).float().mean() > 0.1
 
 
+def test_what_is_saturated_stays():
+    p = progress(points=100)
+    values = SHAPES["saturated"](p, dice())
+    over = (values[:, 50] > 0.999).float().mean()
+    assert 0.8 < float(over) < 0.95  # log(0.5 / 0.01) / log(100) of them are over by then, others nearly
+    assert float((SHAPES["power"](p, dice())[:, 50] > 0.999).float().mean()) < 0.3
+
+
 @pytest.mark.parametrize("name", sorted(SETBACKS))
 def test_setbacks_are_losses(name):
     values = SETBACKS[name](progress(), dice())
@@ -115,6 +123,18 @@ def test_setbacks_are_losses(name):
 def test_overfitting_sets_in_and_grows():
     values = SETBACKS["overfit"](progress(), dice())
     assert (torch.diff(values, dim=1) >= 0).all() and (values[:, 0] == 0).all() and (values[:, -1] > 0).all()
+
+
+def test_a_kick_comes_with_the_first_step_and_wears_off():
+    values = SETBACKS["kick"](progress(), dice())
+    assert (values[:, 0] == 0).all() and (torch.diff(values[:, 1:], dim=1) <= 0).all()
+    assert 5 < float(values.max()) <= 10 and float((values[:, -1] < 0.5 * values[:, 1]).float().mean()) > 0.5
+    kicked = Trends(shapes={"flat": 1.0}, setbacks={"kick": 1.0}, reversed=0).sample(progress(), generator=generator())
+    assert float(kicked.min()) < -3, "who learns nothing can be kicked all the same"
+    overfit = Trends(shapes={"flat": 1.0}, setbacks={"overfit": 1.0}, reversed=0).sample(
+        progress(), generator=generator()
+    )
+    assert float(overfit.min()) > -0.4, "but has nothing to lose else"
 
 
 def test_trends_have_the_shares_they_are_told():
@@ -142,6 +162,17 @@ def test_effects_gain_and_quieten(name):
     if name in ("drops", "annealed"):
         torch.testing.assert_close(made.gain[:, -1:], made.total, atol=1e-4, rtol=1e-3)
         assert (made.quiet[:, -1] < 1).float().mean() > 0.9
+
+
+def test_a_schedule_gains_nothing_where_nothing_is_learnt():
+    made = EFFECTS["annealed"](progress(), dice())
+    learnt = SHAPES["power"](progress(), dice())
+    shown = made.on(learnt)
+    torch.testing.assert_close(shown[:, -1], torch.ones(N), atol=2e-3, rtol=0)
+    assert float((shown - learnt).abs().amax(1).mean()) > 0.1
+    flat = 0.01 * progress()
+    assert float(made.on(flat).max()) <= 0.011 * (1 + float(made.total.max())) and not made.on(0 * flat).any()
+    assert EFFECTS["annealed"](flat[:, :0], dice()).on(flat[:, :0]).shape == (N, 0)
 
 
 def test_annealing_rises_late_and_ends_quietly():
@@ -259,6 +290,17 @@ def test_usual_spacings_occur():
     assert (at_zero.t[:, 0] == 0).all() and (at_zero.progress[:, 0] == 0).all()
 
 
+def test_runs_on_growing_gaps_learn_at_the_pace_of_their_measurements():
+    def halfway(even, spacing):
+        law = Grids(spacings={spacing: 1.0}, share_long=0, short=(41, 41), at_zero=0, late=0, moved=0, even=even)
+        return law.sample(N, 50, 2, generator=generator()).progress[:, 20]
+
+    assert float(halfway(0.0, "geometric").median()) < 0.1 < 0.2 < float(halfway(1.0, "geometric").median()) < 0.5
+    torch.testing.assert_close(halfway(1.0, "linear"), halfway(0.0, "linear"))
+    changed = halfway(0.3, "log_then_linear") > halfway(0.0, "log_then_linear") + 1e-6
+    assert not share_differs(int(changed.sum()), N, 0.3)
+
+
 def test_given_times_stay_as_they_are():
     t = torch.tensor([1.0, 4.0, 9.0])
     grid = given(t, 5, generator=generator())
@@ -286,6 +328,23 @@ def test_metrics_keep_their_bounds_and_improve_in_their_direction(name):
     assert (made.sign * (made.signal[:, -1:] - made.signal[:, :1]) >= 0).all()
     assert (made.unit > 0).all()
     assert {"accuracy": (made.sign == 1).all(), "reward": (made.sign == 1).any()}.get(name, (made.sign == -1).all())
+
+
+def test_a_cap_is_felt_from_below_alone():
+    v = torch.linspace(-5, 5, 101).expand(3, -1)
+    top, bend = torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([[0.01], [0.1], [0.5]])
+    bent = capped(v, top, bend)
+    assert (torch.diff(bent, dim=1) >= 0).all() and (bent <= top).all()
+    torch.testing.assert_close(bent[:, :50], v[:, :50], atol=1e-3, rtol=0)
+    torch.testing.assert_close(bent[0, -30:], torch.ones(30))
+
+
+def test_rewards_run_into_ceilings_in_their_share():
+    p = 2 * progress()  # far beyond any ceiling
+    made = KINDS["reward"](p, p * 0, p * 0, dice())
+    still = (made.signal[:, -1] - made.signal[:, -10]).abs() < 0.1 * made.unit[:, 0]
+    assert not share_differs(int(still.sum()), N, 0.4)
+    assert share_differs(int(still.sum()), N, 0.3)
 
 
 def test_losses_span_six_decades():
