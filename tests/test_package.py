@@ -23,7 +23,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAPPED: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
 FOLDERS = {name: ROOT / MAPPED.get(name, name.replace(".", "/")) for name in PROJECT["tool"]["setuptools"]["packages"]}
 HEAVY = {"torch", "jax", "matplotlib", "pandas", "scipy.stats", "scipy.optimize", "scipy.integrate"}
-FRAMEWORKS = {"lightning", "transformers", "keras"}  # the tests of each run its example, where it is installed
+FRAMEWORKS = {"lightning", "transformers", "keras", "ray", "syne_tune"}  # the tests of each run its example
 MODULES = sorted(
     f"{package}.{path.stem}".removesuffix(".__init__")
     for package, folder in FOLDERS.items()

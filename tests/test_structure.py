@@ -54,7 +54,7 @@ TIERS = (
     ("calibration", "calibration_plot", "calibration_report"),
     ("cli", "calibrate", "commands", "verify", "__main__"),
 )
-FRAMEWORKS = ("lightning", "transformers", "keras")  # extras that the default test environment lacks
+FRAMEWORKS = ("lightning", "transformers", "keras", "ray", "syne-tune")  # extras of an environment of their own
 VAGUE = {"utils", "util", "common", "misc", "base", "helpers"}
 MAX_LINES = 400
 TEXT = {".py", ".md", ".toml", ".txt", ".json", ".jsonl", ".yml", ".cfg", ""}
@@ -209,7 +209,7 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lists = {"core": project["dependencies"], **project["optional-dependencies"]}
     names = {extra: {re.split(r"[\[>=<]", line)[0] for line in lines} for extra, lines in lists.items()}
-    modules = {"scikit-learn": "sklearn", "arviz-stats": "arviz_stats"}
+    modules = {"scikit-learn": "sklearn", "arviz-stats": "arviz_stats", "syne-tune": "syne_tune"}
     declared = {name: modules.get(name, name) for extra in names.values() for name in extra}
     elsewhere = {"build", "setuptools", "mypy", "ruff"}  # run as commands
     parts = {"core", "train", "plot"}
