@@ -67,7 +67,7 @@ class Grids:
         hash=False,
     )
     span: tuple[float, float] = (4.0, 2e5)
-    even: float = 0.8
+    even: float = 0.9
     at_zero: float = 0.25
     late: float = 0.10
     moved: float = 0.10

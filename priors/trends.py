@@ -194,21 +194,21 @@ class Trends:
     shapes: Mapping[str, float] = field(
         default_factory=lambda: {
             "family": 0.11,
-            "power": 0.21,
+            "power": 0.19,
             "exponential": 0.08,
             "logarithm": 0.05,
-            "broken_power": 0.10,
+            "broken_power": 0.08,
             "late_rise": 0.04,
             "delayed": 0.04,
             "stairs": 0.02,
-            "saturated": 0.09,
+            "saturated": 0.13,
             "mixture": 0.09,
             "flat": 0.17,
         },
         hash=False,
     )
     setbacks: Mapping[str, float] = field(
-        default_factory=lambda: {"none": 0.77, "overfit": 0.11, "dip": 0.05, "collapse": 0.04, "kick": 0.03}, hash=False
+        default_factory=lambda: {"none": 0.78, "overfit": 0.11, "dip": 0.05, "collapse": 0.04, "kick": 0.02}, hash=False
     )
     reversed: float = 0.04
 
