@@ -8,7 +8,7 @@ from typing import Any
 COMMAND = "python benchmarks/stopping.py"
 OURS = ("best", "paper", "worth")
 FIRST = ("no stopping", "oracle")
-VARIANTS = ("best, ", "each look", "worth, ")  # names that begin so are settings of our rules
+VARIANTS = ("best, ", "each look", "worth, ", "last value, ")  # names that begin so are settings of our rules
 
 Rows = list[list[str]]  # the first is the head
 

@@ -33,11 +33,14 @@ from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
 from lcpfn.taming import tamed
 
 LATER = 8  # later times that the rule "paper" asks about; evenly by rank, the last one among them
+RUNGS = 4.0 ** -np.arange(7)  # shares of a level for which the targets are kept that are beaten so rarely
 BLOCKS = (3, 12)  # looks at a run that are computed together: the first ones, some more, the rest
 # A gain is an integral of the probability of beating x from the target on: nodes in asinh of the distance in units of
 # the belief's scale, which no belief of ours leaves.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 FARTHEST = 12.0
+
+LAW = ("log_weights", "means", "stds")
 
 cached_threshold = lru_cache(maxsize=None)(threshold)
 
@@ -64,6 +67,27 @@ class Beliefs:
         odds = self.belief[places].prob_better(target if self.to_unit is None else self.to_unit(target))
         return np.where(self.later[places], odds, 0.0).max(axis=1)
 
+    def at_most(self, limits: np.ndarray, up: float, places: np.ndarray, level: float) -> np.ndarray:
+        """(L,) whether the probability of beating an upward target is at most (L,) limits, none above `level`.
+
+        Known from targets beaten with probabilities of a ladder, but between two of its steps. False after the first
+        True, as nobody looks at a run that was stopped.
+        """
+        steps = level * RUNGS
+        targets = np.stack([self.turning(float(step))[places] for step in steps])  # (S, L)
+        below = np.searchsorted(-steps, -limits, side="left")  # the first step at or under each limit
+        column = np.arange(len(places))
+        sure = (below < len(steps)) & (up >= targets[np.minimum(below, len(steps) - 1), column])
+        ruled_out = up < targets[np.maximum(below - 1, 0), column]  # not beaten so rarely as with the step above
+        end = int(np.argmax(sure)) if sure.any() else len(places)
+        open_ = np.flatnonzero(~sure[:end] & ~ruled_out[:end])
+        stops = np.zeros(len(places), dtype=bool)
+        stops[end : end + 1] = True
+        if open_.size:
+            sign = self.belief.metric.sign if self.to_unit is None else 1.0
+            stops[open_] = self.prob_better(sign * up, places[open_]) <= limits[open_]
+        return stops
+
     def turning(self, level: float) -> np.ndarray:
         """(T - 1,) the target, upward, beaten with this probability; of several times the highest."""
         if level not in self._kept:
@@ -85,25 +109,44 @@ def general(engine: PFN, table: Table) -> list[Beliefs]:
     replay = engine.replay(
         [run.y for run in runs], ends[:, None], t=[run.t for run in runs], kind="best", metric=metric, run_end=ends
     )
-    found = []
-    for i, run in enumerate(runs):
-        count = len(run) - (not run.diverged)
-        belief = replay.belief[i, 1 : count + 1]
-        if wild(run, metric):
-            prefixes = [run.y[:c] for c in range(1, count + 1)], [run.t[:c] for c in range(1, count + 1)]
-            belief = engine.predict(
-                prefixes[0], [run.horizon], t=prefixes[1], kind="best", metric=metric, run_end=run.horizon
-            )
-        found.append(Beliefs(belief, np.ones(belief.shape, dtype=bool)))
-    return found
+    return [_tamed(engine, table, run, replay.belief[i]) for i, run in enumerate(runs)]
 
 
-def wild(run: Run, metric: Metric) -> bool:
-    """Whether a prefix of the run begins so wildly that `PFN.predict` tames it."""
+def _tamed(engine: PFN, table: Table, run: Run, belief: Belief) -> Beliefs:
+    """The beliefs of a run's replay (T + 1, 1), those after wild starts asked anew."""
+    count = len(run) - (not run.diverged)
+    belief, rows = belief[1 : count + 1], wild(run, table.metric)[:count]
+    if rows.any():
+        prefixes = [[part[: place + 1] for place in np.flatnonzero(rows)] for part in (run.y, run.t)]
+        how = dict(kind="best", metric=table.metric, run_end=run.horizon)
+        belief = _replaced(belief, rows, engine.predict(prefixes[0], [run.horizon], t=prefixes[1], **how))
+    return Beliefs(belief, np.ones(belief.shape, dtype=bool))
+
+
+def _replaced(belief: Belief, rows: np.ndarray, by: Belief) -> Belief:
+    """A belief about a mixture (T, Q) with some rows (T,) from another one."""
+
+    def part(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        out = np.array(old)
+        out[rows] = new
+        return out
+
+    law = Mixture(*(part(getattr(belief.law, name), getattr(by.law, name)) for name in LAW))
+    location, scale = (part(getattr(belief, name), getattr(by, name)) for name in ("location", "scale"))
+    return replace(belief, law=law, location=location, scale=scale)
+
+
+def wild(run: Run, metric: Metric) -> np.ndarray:
+    """(T,) after which points the run has begun so wildly that `PFN.predict` tames it."""
     count = len(run)
     prefixes = np.where(np.arange(count) < np.arange(1, count + 1)[:, None], run.y, np.nan)
     context = read_context(prefixes, t=run.t, metric=metric)
-    return tamed(context, metric) is not context
+    seen = tamed(context, metric)
+    return (
+        np.zeros(count, dtype=bool)
+        if seen is context
+        else np.any(seen.y != context.y, axis=1, where=np.isfinite(seen.y))
+    )
 
 
 def paper(engine: PFN, table: Table) -> list[Beliefs]:
@@ -151,8 +194,7 @@ def naive(method: LastValue, table: Table) -> list[Beliefs]:
 
 def _stacked(beliefs: Sequence[Belief]) -> Belief:
     """(N, Q) beliefs of mixtures (Q,) as one."""
-    names = ("log_weights", "means", "stds")
-    law = Mixture(*(np.stack([getattr(each.law, name) for each in beliefs]) for name in names))
+    law = Mixture(*(np.stack([getattr(each.law, name) for each in beliefs]) for name in LAW))
     location, scale, t = (np.stack([getattr(each, name) for each in beliefs]) for name in ("location", "scale", "t"))
     return replace(beliefs[0], law=law, location=location, scale=scale, t=t)
 
@@ -219,15 +261,11 @@ class Lookup(Simple):
             left = plan.policy.horizon - self.table.runs[run].t[places]
             belief = self.beliefs[run].belief[places, 0]
             return gains(belief, target) / left <= self._rate(policy, target, history)
-        stops = sign * target >= self.beliefs[run].turning(policy.level)[places]  # P(beats the target) <= level
-        if policy.rule == "best" and policy.spend and stops.any():
-            odds, runs = self.beliefs[run].prob_better(target, places[stops]), max(history.concluded, policy.rank)
-            limits = [
-                cached_threshold(policy.level, gap=float(gap), runs=runs, rank=policy.rank)
-                for gap in plan.gaps[places[stops]]
-            ]
-            stops[stops] = odds <= limits
-        return stops
+        if policy.rule == "best" and policy.spend:
+            runs, rank = max(history.concluded, policy.rank), policy.rank
+            told = [cached_threshold(policy.level, gap=float(gap), runs=runs, rank=rank) for gap in plan.gaps[places]]
+            return self.beliefs[run].at_most(np.array(told), sign * target, places, policy.level)
+        return sign * target >= self.beliefs[run].turning(policy.level)[places]
 
     def _rate(self, policy: Policy, target: float, history: History) -> float:
         """The gain per unit of time that `worth` wants: its `min_rate`, or what a fresh run gains.
@@ -287,7 +325,8 @@ def gains(belief: Belief, target: float) -> np.ndarray:
     """(T,) E[(best - target)+] in the better direction: `lcpfn.stopping_question.gain_over` for a whole batch."""
     sign = belief.metric.sign
     start = np.arcsinh((sign * target - belief.location) / belief.scale)
-    width = np.maximum(FARTHEST - start, 0.0)
+    end = np.minimum(np.arcsinh((belief.metric.upward_bounds[1] - belief.location) / belief.scale), FARTHEST)
+    width = np.maximum(end - start, 0.0)
     v = start + width * (1 + _NODES[:, None]) / 2
     x = sign * (belief.location + belief.scale * np.sinh(v))
     odds = belief.prob_better(x) * belief.scale * np.cosh(v) * width / 2

@@ -173,5 +173,4 @@ class Epochs:
 
 def levels(table: Table, eta: int) -> int:
     """Number of rungs below the whole run: the lowest one is a share of 1 / eta^levels, a point at least."""
-    longest = max(len(run) for run in table.runs)
-    return max(1, int(math.log(longest) / math.log(eta) + 1e-9))
+    return max(1, int(math.log(table.longest) / math.log(eta) + 1e-9))

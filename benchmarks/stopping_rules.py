@@ -41,14 +41,14 @@ def rules(table: Table, others: Sequence[RealCurve], *, checkpoint: str) -> dict
         checkpoint: of `best` and `worth`.
     """
     general, paper = loaded(checkpoint), loaded("paper")
-    ours = beliefs.general(general, table)
+    ours, naive = beliefs.general(general, table), beliefs.naive(beliefs.last_value(others), table)
     look = partial(lookup, table, ours, general)
     judges: dict[str, Judge] = {
         NONE: Never(),
         **{f"patience {n}": Patience(n) for n in PATIENCES},
         "median": Median(),
         **{f"ASHA {eta}": Asha(eta) for eta in ETAS},
-        "last value": lookup(table, beliefs.naive(beliefs.last_value(others), table), general, rule="best"),
+        "last value": lookup(table, naive, general, rule="best"),
         "paper": lookup(table, beliefs.paper(paper, table), paper, rule="paper"),
         BEST: look(rule="best"),
         "worth": look(rule="worth", spread=True),
@@ -56,6 +56,7 @@ def rules(table: Table, others: Sequence[RealCurve], *, checkpoint: str) -> dict
     }
     if None not in table.metric.bounds:
         judges["worth, prior"] = look(rule="worth")
+    judges["last value, each look at 0.05"] = lookup(table, naive, general, rule="best", spend=False)
     for name, options in VARIANTS.items():
         told = dict(options)
         alarms = rings(general, table) if told.pop("alarm", False) else None

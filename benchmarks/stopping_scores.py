@@ -77,7 +77,7 @@ def front(table: Table, orders: Sequence[np.ndarray]) -> Pair:
 
     What playing `Epochs(i)` gives, for all i at once.
     """
-    size, longest = min(POOL, len(table.runs)), max(len(run) for run in table.runs)
+    size, longest = min(POOL, len(table.runs)), table.longest
     records, works = (np.stack([_lasting(part, longest) for part in parts]) for parts in _parts(table))
     found = []
     for order in orders:
