@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import report_mcmc
+import report_stopping
 
 
 def draw(results: Path, folder: Path) -> list[Path]:
@@ -18,6 +19,7 @@ def draw(results: Path, folder: Path) -> list[Path]:
         "calibration": ("quality", calibration),
         "speedrun": ("speedrun", speedrun),
         "versus_mcmc": ("versus_mcmc", report_mcmc.picture),
+        "stopping": ("stopping", report_stopping.picture),
     }
     from matplotlib.figure import Figure  # no pyplot: no window, no global state
 

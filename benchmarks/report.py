@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import report_mcmc
+import report_stopping
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "checkpoints" / "README.md", ROOT / "benchmarks" / "README.md")
@@ -157,6 +158,8 @@ TABLES = {
     "versus_mcmc": Table("versus_mcmc", report_mcmc.gaps, report_mcmc.COMMAND),
     "mcmc_scores": Table("versus_mcmc", report_mcmc.scores, report_mcmc.COMMAND),
     "mcmc_convergence": Table("versus_mcmc", report_mcmc.convergence, report_mcmc.COMMAND),
+    **{name: Table("stopping", rows, report_stopping.COMMAND) for name, rows in report_stopping.TABLES.items()},
+    "stopping-search": Table("stopping_search", report_stopping.search, report_stopping.SEARCH),
 }
 
 

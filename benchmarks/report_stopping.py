@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 COMMAND = "python benchmarks/stopping.py"
-OURS = ("best", "paper", "worth")
-FIRST = ("no stopping", "oracle")
+SEARCH = "python benchmarks/stopping_search.py"
 VARIANTS = ("best, ", "each look", "worth, ", "last value, ")  # names that begin so are settings of our rules
 
 Rows = list[list[str]]  # the first is the head
@@ -65,6 +64,61 @@ def overhead(results: dict[str, Any]) -> Rows:
         "replayed_s": "out of a replay of whole runs",
     }
     return [["a decision, one thread", "takes"], *([name, duration(told[key])] for key, name in names.items())]
+
+
+def search(results: dict[str, Any]) -> Rows:
+    """What each pruner of Optuna is worth in a parallel search."""
+    from report import duration  # here: it makes documents of these tables
+
+    rows = [["pruner", "speed-up", "harmed", "final regret", "trials", "pruned", "a report takes"]]
+    for name, told in sorted(results["all"].items(), key=lambda item: -item[1]["speed_up"]):
+        numbers = [f"{told['regret']:.3f}", f"{told['trials']:.0f}", f"{told['pruned']:.0f}"]
+        rows.append([name, f"{told['speed_up']:.2f}", _percent(told["harmed"]), *numbers, duration(told["report_s"])])
+    return rows
+
+
+# What stands out in the picture: colour, marker, label.
+SHOWN = {
+    "best": ("#D55E00", "o", "ours: best"),
+    "each look at 0.1": ("#E69F00", "o", "ours: each look at 0.1"),
+    "paper": ("#0072B2", "s", "LC-PFN's rule"),
+    "last value": ("#009E73", "D", "last value"),
+    "median": ("#777777", "v", "median"),
+    "ASHA 3": ("#777777", "^", "ASHA 3"),
+    "patience 10": ("#777777", "x", "patience 10"),
+    "halving 3": ("#777777", "P", "halving 3"),
+    "oracle": ("black", "*", "oracle"),
+}
+ROOM = 0.01  # regret below which the scale is straight
+
+
+def picture(axes: Any, results: dict[str, Any]) -> None:
+    """Regret against work for a fixed pool of runs, a panel for each source: the front of i-Epoch, and the rules."""
+    figure, sources = axes.figure, results["sources"]
+    axes.remove()
+    rows = (len(sources) + 4) // 4
+    figure.set_size_inches(11, 2.6 * rows + 0.4)
+    panels = figure.subplots(rows, 4, squeeze=False).ravel()
+    for panel, (name, told) in zip(panels, sources.items()):
+        front = told["front"]
+        panel.plot(front["work"], front["regret"], color="#BBBBBB", marker=".", zorder=1, label="i-Epoch, every i")
+        for rule, (colour, marker, label) in SHOWN.items():
+            if rule in told["rules"]:
+                each = told["rules"][rule]
+                at = [each["work"]], [each["pool_regret"]]
+                panel.plot(*at, color=colour, marker=marker, linestyle="", clip_on=False, zorder=2, label=label)
+        panel.set_xscale("log")
+        panel.set_yscale("symlog", linthresh=ROOM)
+        panel.set(ylim=(0, 1), title=f"{name}, {told['tables']} tables")
+        panel.set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
+        panel.grid(visible=True, color="#EEEEEE", linewidth=0.8)
+        panel.spines[["top", "right"]].set_visible(False)
+    handles = panels[0].get_legend_handles_labels()
+    for panel in panels[len(sources) :]:
+        panel.axis("off")
+    panels[-1].legend(*handles, loc="center left", frameon=False, fontsize=9)
+    figure.supxlabel("training, share of that of all runs", fontsize=10)
+    figure.supylabel("regret", fontsize=10)
 
 
 def _by_source(results: dict[str, Any], cell: Callable[[dict[str, Any]], str]) -> Rows:
