@@ -26,6 +26,7 @@ from lcpfn.integrations.transformers import LearningCurveCallback  # noqa: E402
 
 pytestmark = [
     pytest.mark.frameworks,
+    pytest.mark.filterwarnings("ignore:mtime may not be reliable on this filesystem"),
 ]
 DATA = [{"x": torch.ones(1), "labels": torch.zeros(1)} for _ in range(8)]  # one batch
 
