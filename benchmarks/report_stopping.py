@@ -7,7 +7,13 @@ from typing import Any
 
 COMMAND = "python benchmarks/stopping.py"
 SEARCH = "python benchmarks/stopping_search.py"
-VARIANTS = ("best, ", "each look", "worth, ", "last value, ")  # names that begin so are settings of our rules
+VARIANTS = (
+    "best, ",
+    "own start",
+    "each look",
+    "worth, ",
+    "last value, ",
+)  # names that begin so are settings of our rules
 
 Rows = list[list[str]]  # the first is the head
 
@@ -80,7 +86,7 @@ def search(results: dict[str, Any]) -> Rows:
 # What stands out in the picture: colour, marker, label.
 SHOWN = {
     "best": ("#D55E00", "o", "ours: best"),
-    "each look at 0.1": ("#E69F00", "o", "ours: each look at 0.1"),
+    "own start": ("#E69F00", "o", "ours: own start"),
     "paper": ("#0072B2", "s", "LC-PFN's rule"),
     "last value": ("#009E73", "D", "last value"),
     "median": ("#777777", "v", "median"),

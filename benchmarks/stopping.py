@@ -33,7 +33,7 @@ import stopping_overhead
 import stopping_scores as scores
 from contest import RealCurve
 from record import QUICK, ROOT, Record, parser, say
-from stopping_rules import NONE, rules
+from stopping_rules import NONE, names, rules
 from stopping_summary import summary
 from stopping_table import GOOD, LEAST_RUNS, LEFT_OUT, Table, tables
 
@@ -68,24 +68,29 @@ def jobs(source: str, told: Any, read: Callable[..., list[RealCurve]]) -> Iterat
         yield table, cases.neighbours(like, pools, seed=SEED, limit=OTHERS)
 
 
-def measured(job: Job, checkpoint: str, orders: int) -> dict[str, Any]:
-    """All that is known of a table afterwards, as it goes into a line of JSON."""
+def measured(job: Job, known: dict[str, Any] | None, checkpoint: str, orders: int) -> dict[str, Any]:
+    """All that is known of a table afterwards, a line of JSON; rules in `known` are not played again."""
     table, others = job
+    known = {"rules": {}, "seconds": 0.0} if known is None else known
     began = time.process_time()
     with cases.silence():
         made = rules(table, others, checkpoint=checkpoint)
         formed = time.process_time() - began
         drawn = table.orders(orders, seed=SEED)
         epochs = scores.front(table, drawn)
-        found = {name: scores.played(rule, table, drawn, budget=scores.BUDGET) for name, rule in made.items()}
+        found = {
+            name: scores.played(rule, table, drawn, budget=scores.BUDGET)
+            for name, rule in made.items()
+            if name == NONE or name not in known["rules"]
+        }
     kept = np.unique(np.round(np.geomspace(1, len(epochs[0]), min(FRONT, len(epochs[0])))).astype(int)) - 1
     size = min(scores.POOL, len(table.runs))
     work, regret = (part[kept].mean(axis=1) for part in epochs)
     return {
         **{"task": table.task, "metric": table.name, "runs": len(table.runs), "points": table.longest},
         "front": {"work": [round(float(x), 5) for x in work / size], "regret": [round(float(x), 5) for x in regret]},
-        "rules": {name: _told(each, found[NONE], epochs, size) for name, each in found.items()},
-        "seconds": round(time.process_time() - began, 1),
+        "rules": known["rules"] | {name: _told(each, found[NONE], epochs, size) for name, each in found.items()},
+        "seconds": round(known["seconds"] + time.process_time() - began, 1),
         "forming": round(formed, 1),
     }
 
@@ -174,7 +179,7 @@ def _rows(source: str, told: Any, read: Callable[..., list[RealCurve]], path: Pa
             row = json.loads(line)
             known[row["task"], row["metric"]] = row
     made = list(jobs(source, told, read))
-    left = [job for job in made if (job[0].task, job[0].name) not in known]
+    left = [(job, row) for job in made if not _whole(row := known.get((job[0].task, job[0].name)), job[0])]
     path.parent.mkdir(parents=True, exist_ok=True)
     began = time.time()
     for row in _played(left, told):
@@ -190,13 +195,20 @@ def _rows(source: str, told: Any, read: Callable[..., list[RealCurve]], path: Pa
     return rows
 
 
-def _played(left: Sequence[Job], told: Any) -> Iterator[dict[str, Any]]:
+def _whole(row: dict[str, Any] | None, table: Table) -> bool:
+    """Whether all rules were played."""
+    return row is not None and set(names(table)) <= set(row["rules"])
+
+
+def _played(left: Sequence[tuple[Job, dict[str, Any] | None]], told: Any) -> Iterator[dict[str, Any]]:
+    if not left:
+        return
     if told.workers < 2:
-        yield from map(measured, left, repeat(told.checkpoint), repeat(told.orders))
+        yield from map(measured, *zip(*left), repeat(told.checkpoint), repeat(told.orders))
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks of torch
     with ProcessPoolExecutor(told.workers, mp_context=context) as pool:
-        yield from pool.map(measured, left, repeat(told.checkpoint), repeat(told.orders))
+        yield from pool.map(measured, *zip(*left), repeat(told.checkpoint), repeat(told.orders))
 
 
 if __name__ == "__main__":

@@ -27,13 +27,14 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 from lcpfn.pfn import PFN
-from lcpfn.stopping_levels import threshold
+from lcpfn.stopping_levels import ratio, threshold
 from lcpfn.stopping_policy import EXPLODED, Policy
 from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
 from lcpfn.taming import tamed
 
 LATER = 8  # later times that the rule "paper" asks about; evenly by rank, the last one among them
-RUNGS = 4.0 ** -np.arange(7)  # shares of a level for which the targets are kept that are beaten so rarely
+LADDER = (0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.005, 0.001, 1e-4, 1e-5)  # targets beaten so rarely are kept
+FIRST = np.array([0])  # the place of a run's first point
 BLOCKS = (3, 12)  # looks at a run that are computed together: the first ones, some more, the rest
 # A gain is an integral of the probability of beating x from the target on: nodes in asinh of the distance in units of
 # the belief's scale, which no belief of ours leaves.
@@ -43,6 +44,7 @@ FARTHEST = 12.0
 LAW = ("log_weights", "means", "stds")
 
 cached_threshold = lru_cache(maxsize=None)(threshold)
+cached_ratio = lru_cache(maxsize=None)(ratio)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +69,24 @@ class Beliefs:
         odds = self.belief[places].prob_better(target if self.to_unit is None else self.to_unit(target))
         return np.where(self.later[places], odds, 0.0).max(axis=1)
 
-    def at_most(self, limits: np.ndarray, up: float, places: np.ndarray, level: float) -> np.ndarray:
-        """(L,) whether the probability of beating an upward target is at most (L,) limits, none above `level`.
+    def at_most(self, limits: np.ndarray, up: float, places: np.ndarray) -> np.ndarray:
+        """(L,) whether the probability of beating an upward target is at most (L,) limits.
 
-        Known from targets beaten with probabilities of a ladder, but between two of its steps. False after the first
-        True, as nobody looks at a run that was stopped.
+        Mostly known from the targets that are beaten with the probabilities of LADDER; asked between two of its steps.
+        False after the first True, as nobody looks at a run that was stopped.
         """
-        steps = level * RUNGS
-        targets = np.stack([self.turning(float(step))[places] for step in steps])  # (S, L)
-        below = np.searchsorted(-steps, -limits, side="left")  # the first step at or under each limit
+        targets = np.stack([self.turning(step)[places] for step in LADDER])  # (S, L)
+        below = np.searchsorted(-np.array(LADDER), -limits, side="left")  # the first step at or under each limit
         column = np.arange(len(places))
-        sure = (below < len(steps)) & (up >= targets[np.minimum(below, len(steps) - 1), column])
-        ruled_out = up < targets[np.maximum(below - 1, 0), column]  # not beaten so rarely as with the step above
+        sure = (below < len(LADDER)) & (up >= targets[np.minimum(below, len(LADDER) - 1), column])
+        never = (below > 0) & (up < targets[np.maximum(below - 1, 0), column])  # likelier than the step above
         end = int(np.argmax(sure)) if sure.any() else len(places)
-        open_ = np.flatnonzero(~sure[:end] & ~ruled_out[:end])
+        unclear = np.flatnonzero(~never[:end])
         stops = np.zeros(len(places), dtype=bool)
         stops[end : end + 1] = True
-        if open_.size:
-            sign = self.belief.metric.sign if self.to_unit is None else 1.0
-            stops[open_] = self.prob_better(sign * up, places[open_]) <= limits[open_]
+        if unclear.size:
+            target = self.belief.metric.sign * up
+            stops[unclear] = self.prob_better(target, places[unclear]) <= limits[unclear]
         return stops
 
     def turning(self, level: float) -> np.ndarray:
@@ -215,6 +216,8 @@ class Lookup(Simple):
         alarms: for each run the number of points from which on it is not judged, as the alarm rings; None for none.
         engine: of the Policy.
         spread: see `_rate`.
+        own_start: instead of the number of runs behind it, the odds that the engine itself gave the run after its first
+            point are what later odds are compared with; the same inequality holds for them, and no order is assumed.
     """
 
     options: dict[str, Any]
@@ -223,6 +226,7 @@ class Lookup(Simple):
     alarms: np.ndarray | None = None
     engine: Any = None
     spread: bool = False
+    own_start: bool = False
     _plans: dict[int, Plan] = field(default_factory=dict)
     _fresh: dict[tuple[float, float], float] = field(default_factory=dict)
 
@@ -261,11 +265,16 @@ class Lookup(Simple):
             left = plan.policy.horizon - self.table.runs[run].t[places]
             belief = self.beliefs[run].belief[places, 0]
             return gains(belief, target) / left <= self._rate(policy, target, history)
+        about, runs = self.beliefs[run], max(history.concluded, policy.rank)
+        if self.own_start:
+            start = float(about.prob_better(target, FIRST)[0])
+            limits = [_odds_limit(policy.level, float(gap), start) for gap in plan.gaps[places]]
+            return about.at_most(np.array(limits), sign * target, places)
         if policy.rule == "best" and policy.spend:
-            runs, rank = max(history.concluded, policy.rank), policy.rank
-            told = [cached_threshold(policy.level, gap=float(gap), runs=runs, rank=rank) for gap in plan.gaps[places]]
-            return self.beliefs[run].at_most(np.array(told), sign * target, places, policy.level)
-        return sign * target >= self.beliefs[run].turning(policy.level)[places]
+            how = dict(runs=runs, rank=policy.rank)
+            limits = [cached_threshold(policy.level, gap=float(gap), **how) for gap in plan.gaps[places]]
+            return about.at_most(np.array(limits), sign * target, places)
+        return sign * target >= about.turning(policy.level)[places]
 
     def _rate(self, policy: Policy, target: float, history: History) -> float:
         """The gain per unit of time that `worth` wants: its `min_rate`, or what a fresh run gains.
@@ -331,6 +340,14 @@ def gains(belief: Belief, target: float) -> np.ndarray:
     x = sign * (belief.location + belief.scale * np.sinh(v))
     odds = belief.prob_better(x) * belief.scale * np.cosh(v) * width / 2
     return np.where(belief.prob_better(target) <= EPSILON, 0.0, _WEIGHTS @ odds)
+
+
+def _odds_limit(level: float, gap: float, start: float) -> float:
+    """The probability whose odds are `level`, times what the gap allows, of those of `start`."""
+    if start >= 1:
+        return 1.0
+    odds = level * cached_ratio(level, gap) * start / (1 - start)
+    return odds / (1 + odds)
 
 
 def _rivals(history: History) -> Rivals:

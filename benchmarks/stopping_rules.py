@@ -25,10 +25,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best, level 0.2": {"level": 0.2},
     "best, 5 points": {"min_points": 5},
     "best, alarm": {"alarm": True},
+    "own start": {"own_start": True},
+    "own start, level 0.1": {"own_start": True, "level": 0.1},
+    "own start, level 0.2": {"own_start": True, "level": 0.2},
     "each look at 0.05": {"spend": False},
     "each look at 0.1": {"spend": False, "level": 0.1},
     "each look at 0.2": {"spend": False, "level": 0.2},
     "each look at 0.2, 5 points": {"spend": False, "level": 0.2, "min_points": 5},
+}
+LAST: dict[str, dict[str, Any]] = {
+    "last value, own start": {"own_start": True},
+    "last value, each look at 0.05": {"spend": False},
 }
 
 
@@ -56,7 +63,8 @@ def rules(table: Table, others: Sequence[RealCurve], *, checkpoint: str) -> dict
     }
     if None not in table.metric.bounds:
         judges["worth, prior"] = look(rule="worth")
-    judges["last value, each look at 0.05"] = lookup(table, naive, general, rule="best", spend=False)
+    for name, options in LAST.items():
+        judges[name] = lookup(table, naive, general, rule="best", **options)
     for name, options in VARIANTS.items():
         told = dict(options)
         alarms = rings(general, table) if told.pop("alarm", False) else None
@@ -69,9 +77,17 @@ def rules(table: Table, others: Sequence[RealCurve], *, checkpoint: str) -> dict
     }
 
 
+def names(table: Table) -> list[str]:
+    """The names of all rules that are played on a table."""
+    sequential = [NONE, "median", "last value", "paper", BEST, "worth", "oracle", *LAST, *VARIANTS]
+    sequential += ["worth, prior"] if None not in table.metric.bounds else []
+    counted = [f"patience {n}" for n in PATIENCES] + [f"ASHA {eta}" for eta in ETAS]
+    return [*sequential, *counted, *(f"{i}-Epoch" for i in EPOCHS), *(f"halving {e}" for e in ETAS), "Hyperband 3"]
+
+
 def lookup(table: Table, about: Sequence[beliefs.Beliefs], engine: PFN, **told: Any) -> beliefs.Lookup:
     """A rule of the library on these beliefs."""
-    outside = {name: told.pop(name) for name in ("alarms", "spread") if name in told}
+    outside = {name: told.pop(name) for name in ("alarms", "spread", "own_start") if name in told}
     return beliefs.Lookup(told, list(about), table, engine=engine, **outside)
 
 
