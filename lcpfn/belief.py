@@ -360,6 +360,8 @@ class Belief:
         if not flat and total * width <= BLOCK:
             return np.asarray(rule(self, x))[()]
         whole = self if self.shape else self[None]
+        if not flat and x.ndim > len(whole.shape) and shape[-len(whole.shape) :] == whole.shape:
+            return self._columns(whole, rule, np.broadcast_to(x, shape), width)
         wide = np.broadcast_shapes(whole.shape, x.shape)
         x = np.broadcast_to(x, wide).reshape(-1)
         rows = np.broadcast_to(np.arange(math.prod(whole.shape)).reshape(whole.shape), wide).reshape(-1)
@@ -370,3 +372,18 @@ class Belief:
             parts.append(rule(whole[np.unravel_index(row, whole.shape)], x[start : start + step]))
         out = np.concatenate(parts)
         return out.reshape(shape + out.shape[1:])[()]
+
+    @staticmethod
+    def _columns(whole: "Belief", rule: "Callable[[Belief, Array], Array]", x: Array, width: int) -> Array:
+        """The same for x (..., *batch): an element serves all of its x, rather than being copied for each."""
+        count = math.prod(whole.shape)
+        columns = x.reshape(-1, count)
+        rows, tall = np.arange(count), min(len(columns), max(1, BLOCK // width))
+        step = max(1, BLOCK // (width * tall))
+        out = np.empty(columns.shape)
+        for start in range(0, count, step):
+            row = rows[start : start + step]
+            part = whole[np.unravel_index(row, whole.shape)]
+            for top in range(0, len(columns), tall):
+                out[top : top + tall, row] = rule(part, columns[top : top + tall, row])
+        return out.reshape(x.shape)

@@ -116,8 +116,8 @@ class Engine:
     ) -> Belief:
         """The belief of asked's shape (B, ...) with a law of u and fates of that shape in coordinates (B, P)."""
         location, scale = location.reshape(asked.shape), scale.reshape(asked.shape)
-        told = {"transform": self.coordinates.transform, "metric": metric, "kind": kind, "t": np.array(asked)}
-        return Belief(law, location, scale, **told, fate=fate)
+        transform = self.coordinates.transform
+        return Belief(law, location, scale, transform=transform, metric=metric, kind=kind, t=np.array(asked), fate=fate)
 
     def answer(
         self, context: Context, after: np.ndarray, clocked: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
