@@ -63,8 +63,9 @@ class LearningCurveScheduler(TrialScheduler):
         >>> tuner.run()  # doctest: +ELLIPSIS
         <BLANKLINE>
         ...
-        >>> [row["status"] for row in tuner.tuning_status.trial_rows.values()][:2]
-        ['Completed', 'Stopped']
+        >>> stopper = tuner.scheduler.stopper
+        >>> stopper.incumbent.trial, stopper.update(1, 30, 0.48).reason
+        ('0', 'stopped before')
     """
 
     def __init__(
