@@ -96,7 +96,7 @@ def test_an_interrupted_run_ends_in_the_same_bits(tmp_path, extra):
     train(told, tmp_path / "whole", say=quiet)
     first = Run(told, _folder(tmp_path / "parts"), say=quiet)
     for _ in range(5):
-        first._step(told.learning_rate(first._progress(), first.step))
+        first.learn(told.learning_rate(first._progress(), first.step))
         first.step += 1
     first.save()
     train(told, tmp_path / "parts", say=quiet, resume=True)
@@ -173,6 +173,25 @@ def test_a_time_box_ends_in_time_with_a_rate_near_zero(tmp_path):
     told = Options(minutes=1.0)
     assert told.learning_rate(1.0, 10**6) == 0.0
     assert told.learning_rate(0.0, 10**6) == told.lr
+
+
+def test_a_paused_schedule_goes_on_where_it_stood(tmp_path):
+    """Two commands of half the time are one schedule; a run that had ended goes on at the rate of its longer box."""
+    told, said, rates = TINY | {"validation_curves": 0}, [], []
+    first = Run(Options(**told, minutes=0.04, pause_minutes=0.02), _folder(tmp_path / "run"), say=said.append)
+    first.run()
+    assert 0.5 <= first.progress < 1 and said[-1].startswith("paused at ")
+    run = Run(Options(**told, minutes=0.04), tmp_path / "run", say=quiet, resume=True)
+    assert (run.step, run.elapsed) == (first.step, first.elapsed)
+    learn = run.learn
+    run.learn = lambda rate: (rates.append(rate), learn(rate))[1]
+    run.run()
+    assert run.step > first.step and rates == sorted(rates, reverse=True)
+    warm = min(1, (first.step + 1) / run.options.warmup)
+    assert 0 <= rates[-1] < 0.1 * rates[0] and rates[0] <= 0.5 * run.options.lr * warm
+    longer = Run(Options(**told, minutes=0.08), tmp_path / "run", say=quiet, resume=True)
+    longer.elapsed = run.elapsed
+    assert longer._progress() == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_log_can_be_watched_in_tensorboard(tmp_path):

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from lcpfn.checkpoint import Checkpoint
 from lcpfn.priors import Curves, Prior, RunPrior, by_name
 from lcpfn.training import state
+from lcpfn.training.ahead import Ahead
 from lcpfn.training.grids import draw_times
 from lcpfn.training.objective import Objective
 from lcpfn.training.options import Options
@@ -100,7 +101,7 @@ class Run:
         else:
             torch.set_num_threads(options.threads)
         if self.world > 1 and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
         with torch.random.fork_rng(devices=[]):  # torch's layers draw their first weights from the global state
             torch.manual_seed(generator(options.seed, WEIGHTS).initial_seed())
             self.objective = Objective(options.model, options.coordinates, self.prior.bounds).to(self.device)
@@ -117,24 +118,27 @@ class Run:
         if self.world > 1:
             network = nn.parallel.DistributedDataParallel(self.objective)
         self.network = torch.compile(network) if options.compile else network
+        on_gpu = self.device.type == "cuda"  # a CPU has no core to spare for the next batch
+        self.ahead = Ahead(self.batch, self.device) if on_gpu else None
         self.examined = self._draw_validation()
         self.events = _event_writer(folder) if options.tensorboard and not self.rank else None
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def run(self) -> dict[str, Any]:
-        """Train to the end of the time box or the number of steps; returns the last line of the log."""
+        """Train to the end of the time box or of the steps, or to the pause; returns the last line of the log."""
         options = self.options
         began = time.perf_counter() - self.elapsed
         logged_at, saved_at, logged_step = self.elapsed, self.elapsed, self.step
+        pause_at = math.inf if options.pause_minutes is None else self.elapsed + 60 * options.pause_minutes
         losses: list[Tensor] = []
         line: dict[str, Any] | None = None
         while True:
-            self.elapsed = time.perf_counter() - began
+            self.elapsed = self._agreed(time.perf_counter() - began)
             self.progress = self._progress()
-            if self.progress >= 1:
+            if self.progress >= 1 or self.elapsed >= pause_at:
                 break
-            losses.append(self._step(options.learning_rate(self.progress, self.step)))
+            losses.append(self.learn(options.learning_rate(self.progress, self.step)))
             self.step += 1
             if self.step % CHECK_EVERY == 0 or len(losses) == 1:
                 self._check(losses)
@@ -148,16 +152,35 @@ class Run:
         if losses or line is None:
             line = self._log(losses, (self.step - logged_step) / max(self.elapsed - logged_at, 1e-9))
         self.save(scores=line.get("scores"))
+        if self.ahead is not None:
+            self.ahead.close()
+        if self.progress < 1 and not self.rank:
+            self.say(f"paused at {100 * self.progress:.0f} % of the schedule: go on with --resume")
         return line
 
-    def _step(self, rate: float) -> Tensor:
-        options = self.options
-        random = generator(options.seed, BATCH, self.step, self.rank, device=self.device)
-        curves, asked = self._examples(options.batch, random)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16"):
+    def learn(self, rate: float) -> Tensor:
+        """The loss of the step that is taken, at this learning rate; nothing here waits for the device."""
+        curves, asked = self.batch(self.step) if self.ahead is None else self.ahead(self.step)
+        loss = self.differentiate(curves, asked)
+        self.descend(rate)
+        return loss
+
+    def batch(self, n: int) -> tuple[Curves, Questions]:
+        """The examples of step n on this process."""
+        random = generator(self.options.seed, BATCH, n, self.rank, device=self.device)
+        return self._examples(self.options.batch, random)
+
+    def differentiate(self, curves: Curves, asked: Questions) -> Tensor:
+        """The loss of a batch, whose gradient is left in the parameters."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             log_density = self.network(curves, asked.after, asked.t_query, asked.answer, asked.kinds, asked.fate)
         loss = -_mean(log_density, asked.valid)
         loss.backward()
+        return loss.detach()
+
+    def descend(self, rate: float) -> None:
+        """Clip the gradient, move the parameters by it and forget it, update the averaged weights."""
+        options = self.options
         nn.utils.clip_grad_norm_(self.objective.parameters(), options.clip)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
@@ -169,7 +192,6 @@ class Run:
             with torch.no_grad():
                 parameters = [p.detach() for p in self.objective.parameters()]
                 torch._foreach_lerp_(list(self.average.values()), parameters, weight)
-        return loss.detach()
 
     def _examples(self, batch: int, random: torch.Generator) -> tuple[Curves, Questions]:
         """Fresh curves, on which higher is better, and questions about them."""
@@ -188,12 +210,15 @@ class Run:
         if self.options.steps is not None:
             return self.step / self.options.steps
         assert self.options.minutes is not None
-        share = self.elapsed / (60 * self.options.minutes)
-        if self.world > 1:  # the clock of rank 0 rules, so that all processes take the same number of steps
-            clock = torch.tensor([share], device=self.device)
-            torch.distributed.broadcast(clock, 0)
-            share = float(clock)
-        return share
+        return self.elapsed / (60 * self.options.minutes)
+
+    def _agreed(self, elapsed: float) -> float:
+        """Seconds on the clock of rank 0, which rules, so that all processes take the same number of steps."""
+        if self.world == 1:
+            return elapsed
+        clock = torch.tensor([elapsed], dtype=torch.float64)  # on the host, by gloo: nobody waits for a device
+        torch.distributed.broadcast(clock, 0)
+        return float(clock)
 
     def _check(self, losses: list[Tensor]) -> None:
         if losses and not math.isfinite(total := float(torch.stack(losses).sum())):
@@ -251,6 +276,8 @@ class Run:
             "curves_per_s": round(steps_per_s * self.options.batch * self.world, 1),
             "loss": round(float(torch.stack(losses).mean()), 4) if losses else None,
         }
+        if self.device.type == "cuda":
+            line["peak_gb"] = round(torch.cuda.max_memory_allocated(self.device) / 1e9, 2)
         if self.rank:
             return line
         if self.examined is not None:
@@ -269,6 +296,7 @@ class Run:
         self.say(
             f"step {self.step} | {line['curves']:,} curves | {line['curves_per_s']:.0f}/s | "
             f"loss {line['loss']} | {shown} | {self.elapsed:.0f} s, {left:.0f} s left"
+            + (f" | {line['peak_gb']} GB at the peak" if "peak_gb" in line else "")
         )
         return line
 
@@ -304,7 +332,7 @@ class Run:
                 scores=scores,
                 parent=self.parent,
             ),
-        ).write(self.folder / "checkpoint.safetensors")
+        ).write(self.folder / "checkpoint.safetensors", dtype=options.stored)
 
     def _load(self) -> None:
         tensors, facts = state.load(self.folder / "state.safetensors", str(self.device))

@@ -20,8 +20,9 @@ class Options:
     prior: str = "paper"  # also "module:object" of your own, see lcpfn.priors.own
     init: str | None = None  # checkpoint, by name or path, whose weights are taken to begin with; None: random ones
     minutes: float | None = None  # time box; the learning rate follows the clock, so it always ends at zero
+    pause_minutes: float | None = None  # of one command, which then stops halfway; --resume goes on with the schedule
     steps: int | None = None  # number of steps; the learning rate follows the step, so a run can be repeated to the bit
-    batch: int = 64  # curves in a step, on each process
+    batch: int = 64  # curves in a step, on each process; a GPU wants 1024 or more
     questions: int = 64  # about each curve
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15)  # of value, signal and best among the questions
     irregular: float = 0.2  # share of the steps whose curves are measured at uneven times
@@ -40,6 +41,7 @@ class Options:
     seed: int = 0
     log_every_s: float = 20.0
     save_every_s: float = 60.0
+    stored: str = "float32"  # type of the checkpoint's weights; "float16" halves the file
     validation_curves: int = 500  # 0: no validation
     tensorboard: bool = False  # also write the log as TensorBoard events into the run's folder
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -49,7 +51,7 @@ class Options:
         object.__setattr__(self, "shares", tuple(float(share) for share in self.shares))
         if (self.minutes is None) == (self.steps is None):
             raise ValueError(f"give either minutes or steps, got minutes={self.minutes}, steps={self.steps}")
-        for name in ("minutes", "steps", "batch", "questions", "lr", "clip", "threads"):
+        for name in ("minutes", "pause_minutes", "steps", "batch", "questions", "lr", "clip", "threads"):
             number = getattr(self, name)
             if number is not None and not number > 0:
                 raise ValueError(f"{name} must be above zero, got {number}")
@@ -61,6 +63,7 @@ class Options:
             ("optimizer", ("muon", "adamw")),
             ("schedule", ("cosine", "wsd")),
             ("precision", ("bfloat16", "float32")),
+            ("stored", ("float16", "float32")),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
