@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loops import example
 from trials import BAD, GOOD, feed, stopper
 
 from lcpfn.metric import Metric
@@ -168,6 +169,16 @@ def test_the_examples_of_the_docstrings(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(tmp_path))  # where results go unless another place is named
     monkeypatch.delenv("RAY_AIR_NEW_OUTPUT")
     assert doctest.testmod(lcpfn.integrations.ray).failed == 0
+
+
+@pytest.mark.usefixtures("_cluster")
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = example("ray_scheduler")
+    monkeypatch.setattr(ran, "RATES", ran.RATES[:3])
+    ran.main()
+    rows = [row for row in capsys.readouterr().out.splitlines() if row.startswith("rate")]
+    lasted = [int(row.split(":")[1].split()[0]) for row in rows]
+    assert lasted[0] == ran.EPOCHS and min(lasted) < 15
 
 
 def told(made: LearningCurveScheduler, trial: str, values: list[Any], *, first: int = 1) -> list[str]:

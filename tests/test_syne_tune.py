@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loops import example
 from trials import BAD, GOOD, feed, stopper
 
 from lcpfn.metric import Metric
@@ -129,6 +130,15 @@ def test_an_experiment_that_was_interrupted_goes_on_with_what_it_knew(tmp_path: 
 def test_the_example_of_the_docstring_runs_processes_of_its_own(tmp_path: Path) -> None:
     assert doctest.testmod(lcpfn.integrations.syne_tune).failed == 0
     assert list(tmp_path.glob("*/0/std.out"))
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = example("syne_tune_scheduler")
+    monkeypatch.setattr(ran, "RATES", ran.RATES[:2])
+    ran.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("the best trial: Incumbent(trial='0'")
+    assert any("Stopped" in line for line in lines)
 
 
 def trial(number: int) -> Trial:
