@@ -49,14 +49,21 @@ def speeds(results: dict[str, Any]) -> Rows:
         harm = f", {_percent(told['harmed'])} harmed" if told["harmed"] else ""
         return f"{told['speed_up']:.2f}{harm}"
 
-    return _by_source(results, cell)
+    return _by_source(results, cell, [name for name in results["all"] if _main(name)])
 
 
 def false_stops(results: dict[str, Any]) -> Rows:
     """Share of the runs that would have beaten what stood that were stopped, by source."""
-    return _by_source(
-        results, lambda told: "" if told["false_stops"] is None else _percent(told["false_stops"], digits=1)
-    )
+    names = [name for name, told in results["all"].items() if told["false_stops"] is not None and _main(name)]
+
+    def cell(told: dict[str, Any]) -> str:
+        return "" if told["false_stops"] is None else _percent(told["false_stops"], digits=1)
+
+    return _by_source(results, cell, names)
+
+
+def _main(name: str) -> bool:
+    return name == "own start" or not name.startswith(VARIANTS)
 
 
 def overhead(results: dict[str, Any]) -> Rows:
@@ -95,6 +102,7 @@ SHOWN = {
     "halving 3": ("#777777", "P", "halving 3"),
     "oracle": ("black", "*", "oracle"),
 }
+SHARES = (0.03, 0.1, 0.3, 1.0)  # ticks
 ROOM = 0.01  # regret below which the scale is straight
 
 
@@ -114,8 +122,10 @@ def picture(axes: Any, results: dict[str, Any]) -> None:
                 at = [each["work"]], [each["pool_regret"]]
                 panel.plot(*at, color=colour, marker=marker, linestyle="", clip_on=False, zorder=2, label=label)
         panel.set_xscale("log")
+        panel.set_xticks(SHARES, [f"{share:.0%}" for share in SHARES])
+        panel.set_xticks([], minor=True)
         panel.set_yscale("symlog", linthresh=ROOM)
-        panel.set(ylim=(0, 1), title=f"{name}, {told['tables']} tables")
+        panel.set(xlim=(0.025, 1.15), ylim=(0, 1), title=f"{name}, {told['tables']} tables")
         panel.set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
         panel.grid(visible=True, color="#EEEEEE", linewidth=0.8)
         panel.spines[["top", "right"]].set_visible(False)
@@ -123,15 +133,15 @@ def picture(axes: Any, results: dict[str, Any]) -> None:
     for panel in panels[len(sources) :]:
         panel.axis("off")
     panels[-1].legend(*handles, loc="center left", frameon=False, fontsize=9)
-    figure.supxlabel("training, share of that of all runs", fontsize=10)
-    figure.supylabel("regret", fontsize=10)
+    figure.supxlabel("training, share of what all runs of the pool would take", fontsize=10)
+    figure.supylabel("regret (1: as bad as the median run)", fontsize=10)
 
 
-def _by_source(results: dict[str, Any], cell: Callable[[dict[str, Any]], str]) -> Rows:
+def _by_source(results: dict[str, Any], cell: Callable[[dict[str, Any]], str], names: list[str]) -> Rows:
     sources = results["sources"]
     counts = [f"{name} ({told['tables']})" for name, told in sources.items()]
     rows = [["rule", "all", *counts]]
-    for name in sorted(results["all"], key=lambda name: -results["all"][name]["speed_up"]):
+    for name in sorted(names, key=lambda name: -results["all"][name]["speed_up"]):
         cells = [cell(told["rules"][name]) if name in told["rules"] else "" for told in sources.values()]
         rows.append([name, cell(results["all"][name]), *cells])
     return rows
