@@ -129,8 +129,13 @@ class Mapped:
 
     @property
     def width(self) -> int:
-        """Numbers to work through for one value of the cdf."""
+        """Parameters of one element."""
         return self.inner.law.width
+
+    @property
+    def cost(self) -> int:
+        """Numbers to work through for one value of the cdf."""
+        return self.inner.law.cost
 
     def __getitem__(self, index: Any) -> Mapped:
         return Mapped(self.inner[index], self.normaliser)

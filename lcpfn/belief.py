@@ -361,7 +361,7 @@ class Belief:
             return np.asarray(rule(self, x))[()]
         whole = self if self.shape else self[None]
         if not flat and x.ndim > len(whole.shape) and shape[-len(whole.shape) :] == whole.shape:
-            return self._columns(whole, rule, np.broadcast_to(x, shape), width)
+            return self._columns(whole, rule, np.broadcast_to(x, shape))
         wide = np.broadcast_shapes(whole.shape, x.shape)
         x = np.broadcast_to(x, wide).reshape(-1)
         rows = np.broadcast_to(np.arange(math.prod(whole.shape)).reshape(whole.shape), wide).reshape(-1)
@@ -374,12 +374,12 @@ class Belief:
         return out.reshape(shape + out.shape[1:])[()]
 
     @staticmethod
-    def _columns(whole: "Belief", rule: "Callable[[Belief, Array], Array]", x: Array, width: int) -> Array:
+    def _columns(whole: "Belief", rule: "Callable[[Belief, Array], Array]", x: Array) -> Array:
         """The same for x (..., *batch): an element serves all of its x, rather than being copied for each."""
-        count = math.prod(whole.shape)
+        count, law = math.prod(whole.shape), whole.law
         columns = x.reshape(-1, count)
-        rows, tall = np.arange(count), min(len(columns), max(1, BLOCK // width))
-        step = max(1, BLOCK // (width * tall))
+        rows, tall = np.arange(count), min(len(columns), max(1, BLOCK // law.cost))
+        step = max(1, BLOCK // max(law.cost * tall, law.width))
         out = np.empty(columns.shape)
         for start in range(0, count, step):
             row = rows[start : start + step]

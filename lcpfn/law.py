@@ -23,6 +23,10 @@ class Law(Protocol):
     def width(self) -> int:
         """Parameters of one element, in units of the largest: decides how many elements are worked through at once."""
 
+    @property
+    def cost(self) -> int:
+        """Numbers worked through for one value of a density or probability, at one u."""
+
     def __getitem__(self, index: Any) -> Self: ...
 
     def log_pdf(self, u: ArrayLike) -> Array:

@@ -113,6 +113,11 @@ class Mixture:
         """Numbers to work through for one value of the cdf: K."""
         return self.means.shape[-1]
 
+    @property
+    def cost(self) -> int:
+        """Numbers worked through for one probability: all components."""
+        return self.width
+
     def __getitem__(self, index: Any) -> Self:
         return type(self)(*(take(part, index, inner=1) for part in (self.log_weights, self.means, self.stds)))
 

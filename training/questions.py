@@ -28,17 +28,16 @@ class Questions:
 
     def to(self, device: torch.device | str) -> Questions:
         """The same questions on `device`."""
-        parts = [part if part is None else part.to(device) for part in self._parts()]
-        return Questions(*parts)  # type: ignore[arg-type]
+        after, t_query, answer, kinds = (
+            part.to(device) for part in (self.after, self.t_query, self.answer, self.kinds)
+        )
+        valid, fate = (part if part is None else part.to(device) for part in (self.valid, self.fate))
+        return Questions(after, t_query, answer, kinds, valid, fate)
 
     def __getitem__(self, rows: slice) -> Questions:
         """The questions about some of the curves."""
-        after, t_query, answer, kinds, valid, fate = self._parts()
-        of_curves = [part if part is None else part[rows] for part in (after, t_query, answer, valid, fate)]
-        return Questions(*of_curves[:3], kinds, *of_curves[3:])  # type: ignore[arg-type]
-
-    def _parts(self) -> tuple[Tensor | None, ...]:
-        return self.after, self.t_query, self.answer, self.kinds, self.valid, self.fate
+        valid, fate = (part if part is None else part[rows] for part in (self.valid, self.fate))
+        return Questions(self.after[rows], self.t_query[rows], self.answer[rows], self.kinds, valid, fate)
 
 
 def split(questions: int, shares: tuple[float, float, float]) -> list[int]:
