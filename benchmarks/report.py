@@ -22,6 +22,7 @@ from typing import Any
 
 import report_mcmc
 import report_stopping
+import report_training
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "checkpoints" / "README.md", ROOT / "benchmarks" / "README.md")
@@ -159,6 +160,8 @@ TABLES = {
     "mcmc_scores": Table("versus_mcmc", report_mcmc.scores, report_mcmc.COMMAND),
     "mcmc_convergence": Table("versus_mcmc", report_mcmc.convergence, report_mcmc.COMMAND),
     **{name: Table("stopping", rows, report_stopping.COMMAND) for name, rows in report_stopping.TABLES.items()},
+    **{name: Table("training_speed", rows, report_training.COMMAND) for name, rows in report_training.TABLES.items()},
+    "scaling": Table("scaling", report_training.scaling, report_training.SCALING),
     "stopping-search": Table("stopping_search", report_stopping.search, report_stopping.SEARCH),
 }
 
