@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import gc
 import logging
 import math
 import pickle
@@ -36,6 +37,12 @@ pytestmark = pytest.mark.frameworks
 EPOCHS = 30
 TOPS = [0.8, 0.5, 0.9, 0.6, 0.55, 0.7]
 SPACE = {"top": choice(TOPS)}
+
+
+# The tuner ends its processes without waiting for them.
+_ends_processes = pytest.mark.filterwarnings(
+    "ignore:subprocess .* is still running:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -127,11 +134,14 @@ def test_an_experiment_that_was_interrupted_goes_on_with_what_it_knew(tmp_path: 
     assert after and all(lasted < 15 for lasted in after.values())
 
 
+@_ends_processes
 def test_the_example_of_the_docstring_runs_processes_of_its_own(tmp_path: Path) -> None:
     assert doctest.testmod(lcpfn.integrations.syne_tune).failed == 0
+    gc.collect()
     assert list(tmp_path.glob("*/0/std.out"))
 
 
+@_ends_processes
 def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     ran = example("syne_tune_scheduler")
     monkeypatch.setattr(ran, "RATES", ran.RATES[:2])
@@ -139,6 +149,7 @@ def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("the best trial: Incumbent(trial='0'")
     assert any("Stopped" in line for line in lines)
+    gc.collect()
 
 
 def trial(number: int) -> Trial:

@@ -50,7 +50,7 @@ class LearningCurveScheduler(TrialScheduler):
         ...     report = Reporter()
         ...     for epoch in range(1, 31):
         ...         report(epoch=epoch, accuracy=top - 0.4 / epoch)
-        >>> space, first = {"top": uniform(0, 1)}, [{"top": 0.9}, {"top": 0.5}]
+        >>> space, first = {"top": uniform(0.4, 0.9)}, [{"top": 0.9}, {"top": 0.5}]
         >>> search = RandomSearch(space, ["accuracy"], do_minimize=False, random_seed=0, points_to_evaluate=first)
         >>> tuner = Tuner(
         ...     trial_backend=PythonBackend(train, space),
