@@ -218,7 +218,7 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
         where: {declared[name] for extra in parts | more for name in names[extra]} | set(sys.stdlib_module_names)
         for where, more in [
             *((name, more_of.get(name, set())) for name in INSTALLED),
-            ("benchmarks", {"bench", "mcmc"}),
+            ("benchmarks", {"bench", "mcmc", "optuna"}),
             ("examples", {"optuna", *FRAMEWORKS}),
             ("tests", {"test", "mcmc", "tensorboard", "optuna", *FRAMEWORKS}),
         ]
