@@ -92,8 +92,8 @@ class Contestant:
     facts: dict[str, Any]  # for the JSON: what it is
 
     @classmethod
-    def read(cls, path: Path, *, name: str | None = None) -> Contestant:
-        """The contestant in a checkpoint's file; NumPy's engine runs the causal layout, torch the original one."""
+    def read(cls, path: Path, *, name: str | None = None, device: str | None = None) -> Contestant:
+        """The contestant in a checkpoint's file; NumPy or torch on `device` runs the causal layout, torch the other."""
         checkpoint = Checkpoint.read(path)
         told, model = checkpoint.provenance, checkpoint.config["model"]
         name = name or (path.stem if path.stem != "checkpoint" else path.resolve().parent.name)
@@ -108,14 +108,17 @@ class Contestant:
             "head": model["head"],
             "values": checkpoint.config["coordinates"]["values"],
         }
-        return cls(name, OriginalAnswers(checkpoint) if model["layout"] == "original" else PFN(checkpoint), facts)
+        original = model["layout"] == "original"
+        answers = OriginalAnswers(checkpoint) if original else PFN(checkpoint, device=device)
+        return cls(name, answers, facts)
 
 
-def shipped() -> list[Contestant]:
+def shipped(*, device: str | None = None) -> list[Contestant]:
     """The checkpoints of lcpfn.checkpoints that were trained on the exam's prior, by name."""
     folder = Path(str(importlib.resources.files("lcpfn.checkpoints")))
     files = sorted(folder.glob("*.safetensors"))
-    return [Contestant.read(path) for path in files if Checkpoint.read(path).provenance["prior"]["name"] == Paper.name]
+    ours = [path for path in files if Checkpoint.read(path).provenance["prior"]["name"] == Paper.name]
+    return [Contestant.read(path, device=device) for path in ours]
 
 
 @dataclass(frozen=True, eq=False)

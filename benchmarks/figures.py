@@ -9,6 +9,7 @@ from typing import Any
 
 import report_mcmc
 import report_stopping
+import report_training
 
 
 def draw(results: Path, folder: Path) -> list[Path]:
@@ -20,6 +21,7 @@ def draw(results: Path, folder: Path) -> list[Path]:
         "speedrun": ("speedrun", speedrun),
         "versus_mcmc": ("versus_mcmc", report_mcmc.picture),
         "stopping": ("stopping", report_stopping.picture),
+        "scaling": ("scaling", report_training.scaling_picture),
     }
     from matplotlib.figure import Figure  # no pyplot: no window, no global state
 

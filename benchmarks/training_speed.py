@@ -32,7 +32,7 @@ from lcpfn.training import PRESETS, Options, Run
 SCRIPT = "benchmarks/training_speed.py"
 SEED = 0
 RATE = 1e-3  # of learning: it does not matter to the clock
-CPU_BATCH = 64
+CPU_BATCH = {"small": 64, "base": 32, "large": 16}  # a step of each takes about as long
 GPU_BATCHES = "256,1024,4096"
 PARTS = ("sampler", "gradient", "optimizer")
 SECONDS = {"cpu": 3.0, "cuda": 2.0}  # a cell is repeated for so long, at least LEAST times
@@ -74,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results["products"].append({"device": device, "threads": count, **product})
         say(f"{device}, {count} threads: " + report_training.capacity(results["products"][-1]))
         modes = told.modes.split(",") if device == "cuda" else ["eager"]
-        sizes = batches if device == "cuda" else [4 if quick else CPU_BATCH]
-        for cell in [(n, p, b, m) for n in presets for p in priors for b in sizes for m in modes]:
+        sizes = {n: batches if device == "cuda" else [4 if quick else CPU_BATCH.get(n, 64)] for n in presets}
+        for cell in [(n, p, b, m) for n in presets for p in priors for b in sizes[n] for m in modes]:
             row = measure(*cell, device=device, threads=count, quick=quick)
             if "failed" not in row:
                 row["share"] = row["flops"] / product["bfloat16"]["median"]
@@ -96,10 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def options(preset: str, prior: str, **told: Any) -> Options:
     """Those of a run with this prior, as the README trains it."""
-    general = prior == "general"
-    coordinates = Coordinates(times="relative", bounded=False, ends=True) if general else Coordinates()
-    model = dataclasses.replace(PRESETS[preset], divergence=general)
-    return Options(prior=prior, model=model, coordinates=coordinates, **told)
+    model = dataclasses.replace(PRESETS[preset], divergence=prior == "general")
+    return Options(prior=prior, model=model, coordinates=coordinates(prior), **told)
+
+
+def coordinates(prior: str) -> Coordinates:
+    """Those of a network for this prior."""
+    return Coordinates(times="relative", bounded=False, ends=True) if prior == "general" else Coordinates()
 
 
 def began(told: Options, **extra: Any) -> Run:
@@ -196,7 +199,7 @@ def compare(size: str, *, device: str, threads: int, quick: bool, batch: int | N
     """Curves a second of `small` and of the paper's way of training, one step of each in turns."""
     told = {"steps": 10**6, "device": device, "threads": threads, "validation_curves": 0, "seed": SEED}
     theirs_told = training_opponent.options(size, batch=batch, **told)
-    ours_told = options("tiny" if quick else "small", "paper", batch=batch or CPU_BATCH, **told)
+    ours_told = options("tiny" if quick else "small", "paper", batch=batch or CPU_BATCH["small"], **told)
     ours, theirs = began(ours_told), began(theirs_told, prior=training_opponent.OneByOne())
     rates: dict[str, list[float]] = {"ours": [], "original": []}
     start, seconds = time.perf_counter(), 0.0 if quick else 3 * SECONDS[device]
