@@ -26,6 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best, 5 points": {"min_points": 5},
     "best, alarm": {"alarm": True},
     "own start": {"own_start": True},
+    "own start, 5 points": {"own_start": True, "min_points": 5},
     "own start, level 0.1": {"own_start": True, "level": 0.1},
     "own start, level 0.2": {"own_start": True, "level": 0.2},
     "each look at 0.05": {"spend": False},
