@@ -218,6 +218,7 @@ class Lookup(Simple):
         spread: see `_rate`.
         own_start: instead of the number of runs behind it, the odds that the engine itself gave the run after its first
             point are what later odds are compared with; the same inequality holds for them, and no order is assumed.
+        cap: the highest probability at which a run is stopped by that.
     """
 
     options: dict[str, Any]
@@ -227,6 +228,7 @@ class Lookup(Simple):
     engine: Any = None
     spread: bool = False
     own_start: bool = False
+    cap: float = 1.0
     _plans: dict[int, Plan] = field(default_factory=dict)
     _fresh: dict[tuple[float, float], float] = field(default_factory=dict)
 
@@ -268,8 +270,8 @@ class Lookup(Simple):
         about, runs = self.beliefs[run], max(history.concluded, policy.rank)
         if self.own_start:
             start = float(about.prob_better(target, FIRST)[0])
-            limits = [_odds_limit(policy.level, float(gap), start) for gap in plan.gaps[places]]
-            return about.at_most(np.array(limits), sign * target, places)
+            limits = np.array([_odds_limit(policy.level, float(gap), start) for gap in plan.gaps[places]])
+            return about.at_most(np.minimum(limits, self.cap), sign * target, places)
         if policy.rule == "best" and policy.spend:
             how = dict(runs=runs, rank=policy.rank)
             limits = [cached_threshold(policy.level, gap=float(gap), **how) for gap in plan.gaps[places]]

@@ -26,6 +26,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best, 5 points": {"min_points": 5},
     "best, alarm": {"alarm": True},
     "own start": {"own_start": True},
+    "own start, capped at level": {"own_start": True, "cap": 0.05},
+    "own start, capped at 0.2": {"own_start": True, "cap": 0.2},
     "own start, 5 points": {"own_start": True, "min_points": 5},
     "own start, level 0.1": {"own_start": True, "level": 0.1},
     "own start, level 0.2": {"own_start": True, "level": 0.2},
@@ -88,7 +90,7 @@ def names(table: Table) -> list[str]:
 
 def lookup(table: Table, about: Sequence[beliefs.Beliefs], engine: PFN, **told: Any) -> beliefs.Lookup:
     """A rule of the library on these beliefs."""
-    outside = {name: told.pop(name) for name in ("alarms", "spread", "own_start") if name in told}
+    outside = {name: told.pop(name) for name in ("alarms", "spread", "own_start", "cap") if name in told}
     return beliefs.Lookup(told, list(about), table, engine=engine, **outside)
 
 

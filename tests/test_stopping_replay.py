@@ -12,6 +12,7 @@ import pytest
 import lcpfn
 from lcpfn.metric import Metric
 from lcpfn.stopping import Policy, Rivals
+from lcpfn.stopping_levels import ratio
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT, LOSS, FREE = Metric("max", bounds=(0, 1)), Metric("min", bounds=(0, None)), Metric("max")
@@ -225,6 +226,37 @@ def test_the_batch_decides_as_policy_does(bench: dict[str, ModuleType], metric: 
                 assert look.points(made, i, history) == expected, (options, n, i)
                 stopped += expected < len(run)
     assert stopped > 20
+
+
+@pytest.mark.parametrize(("level", "cap"), [(0.05, 1.0), (0.2, 1.0), (0.2, 0.1)])
+def test_own_start_compares_odds_with_those_after_the_first_point(
+    bench: dict[str, ModuleType], level: float, cap: float
+) -> None:
+    engine, beliefs = lcpfn.load(), bench["beliefs"]
+    made, stopped = table(bench, *curves(LOSS, seed=4), metric=LOSS), 0
+    about = beliefs.general(engine, made)
+    look = beliefs.Lookup({"rule": "best", "level": level}, about, made, engine=engine, own_start=True, cap=cap)
+    bar = float(-np.sort(made.finals)[-2])
+    history = bench["replay"].History([bar], [])
+    for i, run in enumerate(made.runs):
+        expected = len(run)
+        for count in range(2, len(run)):
+            policy = Policy(horizon=run.horizon, metric=LOSS, engine=engine)
+            seen = policy.decide(list(run.t[:count]), list(run.y[:count]), Rivals((bar,), 1))
+            if seen.reason == "diverged":
+                expected = count
+                break
+            if seen.p_better is None:
+                continue  # ahead
+            first = engine.predict(run.y[:1], [run.horizon], t=[1.0], kind="best", metric=LOSS, run_end=run.horizon)
+            p = float(first.prob_better(bar)[0])
+            odds = level * ratio(level, 1) * p / (1 - p)
+            if seen.p_better <= min(cap, odds / (1 + odds)):
+                expected = count
+                break
+        assert look.points(made, i, history) == expected
+        stopped += expected < len(run)
+    assert stopped > 2
 
 
 def test_the_batch_of_the_paper_rule_decides_as_policy_does(bench: dict[str, ModuleType]) -> None:
