@@ -35,13 +35,14 @@ def winners(checkpoint: str, each: int, seed: int, curves: int = 40_000) -> list
     ]
 
 
-def check(found: list[stopping_levels.Winners], level: float) -> None:
+def check(found: list[stopping_levels.Winners], level: float, start: str) -> None:
     """Prints the realised rates at one level."""
     print(f"level {level}: percent of the runs that would have beaten the incumbent that were ever stopped")
     print("points  gap" + "".join(f"{f'n={n}':>8}" for n in RUNS) + f"{'all':>8}{'naive':>8}")
     for length, batch in zip(LENGTHS, found):
         for gap in (gap for gap in stopping_levels.GAPS if gap < length):
-            stopped, naive = (batch.false_stops(level, every=gap, spend=spend) for spend in (True, False))
+            how = dict(every=gap, start=start)
+            stopped, naive = (batch.false_stops(level, spend=spend, **how) for spend in (True, False))
             rates = [*(stopped[batch.runs == n].mean() for n in RUNS), stopped.mean(), naive.mean()]
             print(f"{length:6d}{gap:5d}" + "".join(f"{100 * rate:8.1f}" for rate in rates))
 
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=1500, help="winners for each length and number of runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--start", choices=stopping_levels.STARTS, default="own", help="of the check")
     options = parser.parse_args()
     found = winners(options.checkpoint, options.each, options.seed)
     if not options.check:
@@ -60,7 +62,7 @@ def main() -> None:
         return
     print(f"{options.each} winners for each length and number n of runs; naive: p <= level at every look")
     for level in (0.01, 0.05, 0.1):
-        check(found, level)
+        check(found, level, options.start)
 
 
 if __name__ == "__main__":

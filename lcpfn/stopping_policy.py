@@ -16,6 +16,7 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
 from lcpfn.stopping_decision import QUANTILES, Decision
+from lcpfn.stopping_levels import STARTS
 from lcpfn.stopping_question import Predictor, Question, Rivals, best_of
 from lcpfn.stopping_rules import RULES
 
@@ -42,6 +43,8 @@ class Policy:
         every: a run is judged after every so many points.
         first_step: the step of a run's first report. The time of a step is step - first_step + 1.
         nan: "stop" takes a value that is not finite for divergence, "skip" leaves it out.
+        start: of "best": "own" compares later odds with those that the engine gave the run after its first point,
+            "runs" with those of a run among all that are over; see `lcpfn.stopping_levels`.
         spend: False makes "best" compare with level itself at each look: then level bounds the share of winners among
             the stopped runs only.
         alarm: called with the question before any rule; a text it returns says why the run is not to be judged.
@@ -64,12 +67,18 @@ class Policy:
     every: int = 1
     first_step: int = 1
     nan: str = "stop"
+    start: str = "runs"
     spend: bool = True
     alarm: Callable[[Question], str | None] | None = None
     stretch_time: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (("rule", tuple(RULES)), ("nan", ("stop", "skip")), ("first_step", (0, 1))):
+        for name, known in (
+            ("rule", tuple(RULES)),
+            ("nan", ("stop", "skip")),
+            ("first_step", (0, 1)),
+            ("start", STARTS),
+        ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {getattr(self, name)!r}")
         if self.metric is not None and not isinstance(self.metric, Metric):

@@ -109,6 +109,11 @@ class Question:
         """The probability that the run is ever better than the target, 1 if it already was."""
         return 1.0 if self.beats(target) else float(self.to_come.prob_better(target))
 
+    def prob_at_start(self, target: float) -> float:
+        """The probability that a run with its first point alone is ever better than the target."""
+        first = Question(self.engine, self.metric, self.t[:1], self.y[:1], self.horizon, self.stretch_time)
+        return first.prob_beating(target)
+
     def expected_gain(self, target: float) -> float:
         """By how much the run's best will exceed the target in the mean, 0 where it does not; in units of y."""
         ahead = self.metric.sign * (self.record - target)

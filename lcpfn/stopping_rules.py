@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.stopping_levels import threshold
+from lcpfn.stopping_levels import threshold, threshold_after
 from lcpfn.stopping_question import Question, Rivals, gain_over
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def best(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
     assert bar is not None
     target = bar + run.metric.sign * policy.min_delta
     limit = policy.level
-    if policy.spend:
+    if policy.spend and policy.start == "own":
+        limit = threshold_after(run.prob_at_start(target), policy.level, gap=policy.gap(run))
+    elif policy.spend:
         # Once there are enough finished runs for a bar, so many are over at least.
         runs = max(rivals.concluded, policy.rank)
         limit = threshold(policy.level, gap=policy.gap(run), runs=runs, rank=policy.rank)
