@@ -7,6 +7,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,10 @@ def result(path: Path, script: str, *arguments: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "benchmarks" / "report.py"))
+def report() -> Iterator[dict[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))  # where it finds its neighbours
+        yield runpy.run_path(str(ROOT / "benchmarks" / "report.py"))
 
 
 @pytest.fixture(scope="module")
