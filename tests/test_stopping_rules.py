@@ -166,6 +166,29 @@ def test_threshold_follows_villes_inequality() -> None:
     assert np.all(np.diff([threshold(each, gap=1, runs=40) for each in levels]) > 0)
 
 
+def test_odds_are_compared_with_those_of_the_first_point() -> None:
+    threshold = stopping_levels.threshold_after
+    for start in (0.01, 0.3):
+        p = threshold(start, 0.05, gap=0.001)
+        assert p / (1 - p) == pytest.approx(0.05 * start / (1 - start))
+    assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == 0.05  # never above it
+    assert threshold(0.0, 0.05, gap=1) == 0
+    for wrong in (dict(level=0.0), dict(gap=0.0), dict(start=1.5), dict(start=math.nan)):
+        with pytest.raises(ValueError, match="level must lie|start a probability"):
+            threshold(**{"start": 0.5, "level": 0.05, "gap": 1.0, **wrong})
+
+
+def test_a_run_is_compared_with_its_own_start() -> None:
+    """Whatever number of runs is over; a run that began badly has little to lose."""
+    verdicts = [best(run(), Rivals((0.6,), n), policy(start="own")) for n in (1, 1000)]
+    assert verdicts[0].threshold == verdicts[1].threshold
+    question = run()
+    start = question.prob_at_start(0.6)
+    assert verdicts[0].threshold == stopping_levels.threshold_after(start, 0.05, gap=policy().gap(question))
+    first = Question(question.engine, question.metric, question.t[:1], question.y[:1], question.horizon)
+    assert start == first.prob_beating(0.6)
+
+
 @pytest.mark.parametrize(
     "wrong", [dict(level=0), dict(level=5.0), dict(gap=0), dict(runs=0), dict(rank=3), dict(level=math.nan)]
 )
@@ -195,10 +218,11 @@ def found(request: pytest.FixtureRequest) -> stopping_levels.Winners:
 
 @pytest.mark.parametrize("level", [0.01, 0.05, 0.1, 0.2])
 @pytest.mark.parametrize("every", [1, 5, 10])
+@pytest.mark.parametrize("start", stopping_levels.STARTS)
 def test_runs_that_would_win_are_stopped_no_more_often_than_the_level(
-    found: stopping_levels.Winners, level: float, every: int
+    found: stopping_levels.Winners, level: float, every: int, start: str
 ) -> None:
-    stopped = found.false_stops(level, every=every)
+    stopped = found.false_stops(level, every=every, start=start)
     assert stopped.mean() <= level + Z * math.sqrt(level * (1 - level) / len(stopped))
 
 
