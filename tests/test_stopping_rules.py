@@ -174,7 +174,7 @@ def test_odds_are_compared_with_those_of_the_first_point() -> None:
     assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == 0.05  # never above it
     assert threshold(0.0, 0.05, gap=1) == 0
     for wrong in (dict(level=0.0), dict(gap=0.0), dict(start=1.5), dict(start=math.nan)):
-        with pytest.raises(ValueError, match="level must lie|start a probability"):
+        with pytest.raises(ValueError, match=r"level must lie|start a probability"):
             threshold(**{"start": 0.5, "level": 0.05, "gap": 1.0, **wrong})
 
 
