@@ -39,6 +39,7 @@ from stopping_table import GOOD, LEAST_RUNS, LEFT_OUT, Table, tables
 
 from lcpfn.checkpoint import digest
 from lcpfn.pfn import locate
+from lcpfn.stopping_levels import RATIOS
 
 SCRIPT = "benchmarks/stopping.py"
 PROTOCOL = 1  # goes up when the same command would give other numbers
@@ -152,7 +153,7 @@ def main(
         **{"protocol": PROTOCOL, "per_task": told.per_task, "tasks": told.tasks, "orders": told.orders},
         **{"split": "development", "least_runs": LEAST_RUNS, "budget": scores.BUDGET, "pool": scores.POOL},
         **{"noise": scores.NOISE, "left_out": LEFT_OUT},
-        **{"checkpoint": path.name, "sha256": digest(path)},
+        **{"checkpoint": path.name, "sha256": digest(path), "ratios": RATIOS},
     }
     record = Record(SCRIPT, name="stopping", told=told, arguments=arguments, seed=SEED, settings=settings)
     key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()

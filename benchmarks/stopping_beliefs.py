@@ -27,7 +27,7 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 from lcpfn.pfn import PFN
-from lcpfn.stopping_levels import ratio, threshold
+from lcpfn.stopping_levels import ratio, threshold, threshold_after
 from lcpfn.stopping_policy import EXPLODED, Policy
 from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
 from lcpfn.taming import tamed
@@ -216,8 +216,7 @@ class Lookup(Simple):
         alarms: for each run the number of points from which on it is not judged, as the alarm rings; None for none.
         engine: of the Policy.
         spread: see `_rate`.
-        own_start: instead of the number of runs behind it, the odds that the engine itself gave the run after its first
-            point are what later odds are compared with; the same inequality holds for them, and no order is assumed.
+        own_start: the Policy's start "own", without the cap at its level.
         cap: the highest probability at which a run is stopped by that.
     """
 
@@ -272,6 +271,10 @@ class Lookup(Simple):
             start = float(about.prob_better(target, FIRST)[0])
             limits = np.array([_odds_limit(policy.level, float(gap), start) for gap in plan.gaps[places]])
             return about.at_most(np.minimum(limits, self.cap), sign * target, places)
+        if policy.rule == "best" and policy.spend and policy.start == "own":
+            start = float(about.prob_better(target, FIRST)[0])
+            limits = [threshold_after(start, policy.level, gap=float(gap)) for gap in plan.gaps[places]]
+            return about.at_most(np.array(limits), sign * target, places)
         if policy.rule == "best" and policy.spend:
             how = dict(runs=runs, rank=policy.rank)
             limits = [cached_threshold(policy.level, gap=float(gap), **how) for gap in plan.gaps[places]]

@@ -26,7 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best, 5 points": {"min_points": 5},
     "best, alarm": {"alarm": True},
     "own start": {"own_start": True},
-    "own start, capped at level": {"own_start": True, "cap": 0.05},
+    "own start, capped at level": {"start": "own"},
     "own start, capped at 0.2": {"own_start": True, "cap": 0.2},
     "own start, 5 points": {"own_start": True, "min_points": 5},
     "own start, level 0.1": {"own_start": True, "level": 0.1},

@@ -200,6 +200,7 @@ OPTIONS = [
     dict(rule="best", level=0.2, every=2, min_points=4),
     dict(rule="best", spend=False, level=0.1),
     dict(rule="best", rank=2, min_delta=0.01, level=0.2),
+    dict(rule="best", start="own", level=0.2),
     dict(rule="worth", min_rate=0.002),
 ]
 
