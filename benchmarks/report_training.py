@@ -7,7 +7,7 @@ from typing import Any
 COMMAND = "python benchmarks/training_speed.py"
 SCALING = "python benchmarks/scaling.py"
 
-FLOOR = 0.001  # nats: where the best run lies in a picture whose axis has no zero
+FLOOR = 0.001  # nats: what a picture shows of less, since its axis has no zero
 Rows = list[list[str]]  # the first is the head
 
 
@@ -67,19 +67,20 @@ def scaling(results: dict[str, Any]) -> Rows:
 
 
 def scaling_picture(axes: Any, results: dict[str, Any]) -> None:
-    """Nats below the best run, mean over the cut-offs, against curves seen; a line for each size, both axes in logs."""
+    """Nats below the reference, or the best run, mean over cut-offs, against curves seen; a line for each size."""
     import numpy as np
 
     scored = [each for each in results["runs"] if "log_density" in each]
-    mean = {id(each): np.mean([cell["mean"] for cell in each["log_density"].values()]) for each in scored}
-    best = max(mean.values())
+    against = all("gap" in each for each in scored)
+    name, sign = ("gap", 1) if against else ("log_density", -1)
+    below = {id(each): sign * np.mean([cell["mean"] for cell in each[name].values()]) for each in scored}
+    least = 0.0 if against else min(below.values())
     for size in dict.fromkeys(each["size"] for each in scored):
         members = sorted((each for each in scored if each["size"] == size), key=lambda each: each["curves_seen"])
-        below = [best - mean[id(each)] + FLOOR for each in members]
-        label = f"{size}, {members[0]['parameters'] / 1e6:.2g}M parameters"
-        axes.plot([each["curves_seen"] for each in members], below, marker="o", label=label)
+        heights = [max(below[id(each)] - least, FLOOR) for each in members]
+        axes.plot([each["curves_seen"] for each in members], heights, marker="o", label=f"{size} parameters")
     axes.set(xscale="log", yscale="log", xlabel="curves seen in training")
-    axes.set_ylabel(f"log density below the best run, nats (plus {FLOOR:g})")
+    axes.set_ylabel(f"log density below the {'reference' if against else 'best run'}, nats (at least {FLOOR:g})")
     axes.grid(visible=True, color="#E6E6E6", linewidth=0.8)
     axes.legend(frameon=False, fontsize=8)
 
