@@ -9,7 +9,6 @@ COMMAND = "python benchmarks/stopping.py"
 SEARCH = "python benchmarks/stopping_search.py"
 VARIANTS = (
     "best, ",
-    "own start",
     "each look",
     "worth, ",
     "last value, ",
@@ -63,7 +62,7 @@ def false_stops(results: dict[str, Any]) -> Rows:
 
 
 def _main(name: str) -> bool:
-    return name == "own start" or not name.startswith(VARIANTS)
+    return not name.startswith(VARIANTS)
 
 
 def overhead(results: dict[str, Any]) -> Rows:
@@ -93,7 +92,6 @@ def search(results: dict[str, Any]) -> Rows:
 # What stands out in the picture: colour, marker, label.
 SHOWN = {
     "best": ("#D55E00", "o", "ours: best"),
-    "own start": ("#E69F00", "o", "ours: own start"),
     "paper": ("#0072B2", "s", "LC-PFN's rule"),
     "last value": ("#009E73", "D", "last value"),
     "median": ("#777777", "v", "median"),

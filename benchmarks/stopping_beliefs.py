@@ -27,7 +27,7 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 from lcpfn.pfn import PFN
-from lcpfn.stopping_levels import ratio, threshold, threshold_after
+from lcpfn.stopping_levels import threshold, threshold_after
 from lcpfn.stopping_policy import EXPLODED, Policy
 from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
 from lcpfn.taming import tamed
@@ -44,7 +44,6 @@ FARTHEST = 12.0
 LAW = ("log_weights", "means", "stds")
 
 cached_threshold = lru_cache(maxsize=None)(threshold)
-cached_ratio = lru_cache(maxsize=None)(ratio)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,8 +215,6 @@ class Lookup(Simple):
         alarms: for each run the number of points from which on it is not judged, as the alarm rings; None for none.
         engine: of the Policy.
         spread: see `_rate`.
-        own_start: the Policy's start "own", without the cap at its level.
-        cap: the highest probability at which a run is stopped by that.
     """
 
     options: dict[str, Any]
@@ -226,8 +223,6 @@ class Lookup(Simple):
     alarms: np.ndarray | None = None
     engine: Any = None
     spread: bool = False
-    own_start: bool = False
-    cap: float = 1.0
     _plans: dict[int, Plan] = field(default_factory=dict)
     _fresh: dict[tuple[float, float], float] = field(default_factory=dict)
 
@@ -267,18 +262,16 @@ class Lookup(Simple):
             belief = self.beliefs[run].belief[places, 0]
             return gains(belief, target) / left <= self._rate(policy, target, history)
         about, runs = self.beliefs[run], max(history.concluded, policy.rank)
-        if self.own_start:
-            start = float(about.prob_better(target, FIRST)[0])
-            limits = np.array([_odds_limit(policy.level, float(gap), start) for gap in plan.gaps[places]])
-            return about.at_most(np.minimum(limits, self.cap), sign * target, places)
-        if policy.rule == "best" and policy.spend and policy.start == "own":
-            start = float(about.prob_better(target, FIRST)[0])
-            limits = [threshold_after(start, policy.level, gap=float(gap)) for gap in plan.gaps[places]]
-            return about.at_most(np.array(limits), sign * target, places)
         if policy.rule == "best" and policy.spend:
-            how = dict(runs=runs, rank=policy.rank)
-            limits = [cached_threshold(policy.level, gap=float(gap), **how) for gap in plan.gaps[places]]
-            return about.at_most(np.array(limits), sign * target, places)
+            limits = np.zeros(len(places))
+            among, own = dict(runs=runs, rank=policy.rank), dict(cap=policy.cap)
+            gaps = [float(gap) for gap in plan.gaps[places]]
+            if policy.start != "own":
+                limits = np.array([cached_threshold(policy.level, gap=gap, **among) for gap in gaps])
+            if policy.start != "runs":
+                start = float(about.prob_better(target, FIRST)[0])
+                limits = np.maximum(limits, [threshold_after(start, policy.level, gap=gap, **own) for gap in gaps])
+            return about.at_most(limits, sign * target, places)
         return sign * target >= about.turning(policy.level)[places]
 
     def _rate(self, policy: Policy, target: float, history: History) -> float:
@@ -345,14 +338,6 @@ def gains(belief: Belief, target: float) -> np.ndarray:
     x = sign * (belief.location + belief.scale * np.sinh(v))
     odds = belief.prob_better(x) * belief.scale * np.cosh(v) * width / 2
     return np.where(belief.prob_better(target) <= EPSILON, 0.0, _WEIGHTS @ odds)
-
-
-def _odds_limit(level: float, gap: float, start: float) -> float:
-    """The probability whose odds are `level`, times what the gap allows, of those of `start`."""
-    if start >= 1:
-        return 1.0
-    odds = level * cached_ratio(level, gap) * start / (1 - start)
-    return odds / (1 + odds)
 
 
 def _rivals(history: History) -> Rivals:

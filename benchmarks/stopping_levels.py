@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=1500, help="winners for each length and number of runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--start", choices=stopping_levels.STARTS, default="own", help="of the check")
+    parser.add_argument("--start", choices=stopping_levels.STARTS, default="higher", help="of the check")
     options = parser.parse_args()
     found = winners(options.checkpoint, options.each, options.seed)
     if not options.check:

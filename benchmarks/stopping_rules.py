@@ -25,19 +25,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best, level 0.2": {"level": 0.2},
     "best, 5 points": {"min_points": 5},
     "best, alarm": {"alarm": True},
-    "own start": {"own_start": True},
-    "own start, capped at level": {"start": "own"},
-    "own start, capped at 0.2": {"own_start": True, "cap": 0.2},
-    "own start, 5 points": {"own_start": True, "min_points": 5},
-    "own start, level 0.1": {"own_start": True, "level": 0.1},
-    "own start, level 0.2": {"own_start": True, "level": 0.2},
+    "best, no cap": {"cap": 1.0},
+    "best, cap at level": {"cap": 0.05},
+    "best, own start": {"start": "own"},
+    "best, against n runs": {"start": "runs"},
     "each look at 0.05": {"spend": False},
     "each look at 0.1": {"spend": False, "level": 0.1},
     "each look at 0.2": {"spend": False, "level": 0.2},
     "each look at 0.2, 5 points": {"spend": False, "level": 0.2, "min_points": 5},
 }
 LAST: dict[str, dict[str, Any]] = {
-    "last value, own start": {"own_start": True},
+    "last value, against n runs": {"start": "runs"},
     "last value, each look at 0.05": {"spend": False},
 }
 
@@ -90,7 +88,7 @@ def names(table: Table) -> list[str]:
 
 def lookup(table: Table, about: Sequence[beliefs.Beliefs], engine: PFN, **told: Any) -> beliefs.Lookup:
     """A rule of the library on these beliefs."""
-    outside = {name: told.pop(name) for name in ("alarms", "spread", "own_start", "cap") if name in told}
+    outside = {name: told.pop(name) for name in ("alarms", "spread") if name in told}
     return beliefs.Lookup(told, list(about), table, engine=engine, **outside)
 
 

@@ -8,11 +8,12 @@ Ville's inequality it ever exceeds 1 / level with probability `level` at most. S
 
 keeps its promise however often one looks. Prior odds are those that the engine itself gave the run after its first
 point: nothing is assumed of other runs (start "own"). Or, with `n` runs behind it and all orders equally likely, the
-next run beats the k-th best of them with prior odds k / (n + 1 - k) (start "runs"); an engine that does not know that
-the incumbent is the best of many begins far above that, and has a long way down. The inequality is not tight, as a
-belief jumps past the threshold, and the further, the more points lie between two looks. How much larger the factor may
-be than `level` is found by simulation, and stored in RATIOS. The number of looks matters little beside that, and the
-inequality takes any.
+next run beats the k-th best of them with prior odds k / (n + 1 - k) (start "runs"). An engine that does not know that
+the incumbent is the best of many begins far above that, and has a long way down; one that saw a bad first point begins
+below. Start "higher" takes the higher of both; the inequality then bounds the chance by 2 level alone, and the rest is
+left to what follows. The inequality is not tight, as a belief jumps past the threshold, and the further, the more
+points lie between two looks. How much larger the factor may be than `level` is found by simulation of "higher", and
+stored in RATIOS. The number of looks matters little beside that, and the inequality takes any.
 
 All of this is about curves of the prior that the engine was trained on, and about runs in an order that says nothing of
 their quality. On other curves, measure it: `Stopper(audit=0.05)`.
@@ -41,15 +42,16 @@ LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2)
 GAPS = (1, 2, 5, 10, 20, 50)
 CONTINUOUS = 0.1  # a gap at which Ville's inequality is used as it stands
 LARGEST = 100.0  # ratio that is stored
-STARTS = ("own", "runs")  # where prior odds are from
-# Factor over level, by gap (rows) and level (columns), smaller of both starts: python benchmarks/stopping_levels.py
+CAP = 0.2  # highest probability of winning at which a run is stopped, chosen by benchmarks/stopping.py
+STARTS = ("higher", "own", "runs")  # where prior odds are from
+# Factor over level, by gap (rows) and level (columns): python benchmarks/stopping_levels.py
 RATIOS: tuple[tuple[float, ...], ...] = (
-    (1.34, 1.35, 1.6, 1.62, 1.61),
-    (1.75, 1.62, 1.95, 2.0, 1.8),
-    (2.6, 3.52, 3.08, 3.58, 4.41),
-    (4.07, 5.31, 6.56, 7.15, 11.52),
-    (8.34, 11.87, 11.73, 16.94, 33.06),
-    (30.27, 32.06, 54.05, 100.0, 100.0),
+    (1.08, 1.04, 1.06, 1.1, 1.28),
+    (1.14, 1.21, 1.25, 1.33, 1.5),
+    (2.23, 2.09, 2.4, 2.74, 3.77),
+    (3.41, 3.97, 4.82, 6.26, 9.76),
+    (7.68, 10.68, 10.99, 14.07, 25.34),
+    (29.05, 31.93, 45.23, 78.02, 100.0),
 )
 
 
@@ -76,35 +78,39 @@ def threshold(level: float, *, gap: float, runs: int, rank: int = 1) -> float:
 
     Example:
         >>> [round(threshold(0.05, gap=1, runs=n), 4) for n in (1, 10, 50)]
-        [0.05, 0.0086, 0.0017]
+        [0.05, 0.0053, 0.0011]
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
     if not gap > 0 or rank < 1 or runs < rank:
         raise ValueError(f"gap must be positive, rank 1 or more, runs rank or more, got {gap}, {rank}, {runs}")
-    return _limit(level, gap, rank / (runs + 1 - rank))
+    return min(level, _limit(level, gap, rank / (runs + 1 - rank)))
 
 
-def threshold_after(start: float, level: float, *, gap: float) -> float:
+def threshold_after(start: float, level: float, *, gap: float, cap: float = CAP) -> float:
     """The same for a run that the engine gave the probability `start` after its first point.
+
+    A run that began as the likely winner may lose much before it counts as lost; the threshold never exceeds `cap`, or
+    `level` where that is higher, so that no run is stopped which is still quite likely to win.
 
     Raises:
         ValueError: if an argument is outside of its range.
 
     Example:
         >>> [round(threshold_after(start, 0.05, gap=1), 4) for start in (0.02, 0.2, 0.8)]
-        [0.0018, 0.0212, 0.05]
+        [0.0011, 0.0131, 0.1749]
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
-    if not gap > 0 or not 0 <= start <= 1:
-        raise ValueError(f"gap must be positive, start a probability, got {gap}, {start}")
-    return level if start == 1 else _limit(level, gap, start / (1 - start))
+    if not gap > 0 or not 0 <= start <= 1 or not 0 < cap <= 1:
+        raise ValueError(f"gap must be positive, start and cap probabilities, got {gap}, {start}, {cap}")
+    highest = max(level, cap)
+    return highest if start == 1 else min(highest, _limit(level, gap, start / (1 - start)))
 
 
 def _limit(level: float, gap: float, prior_odds: float) -> float:
     odds = level * ratio(level, gap) * prior_odds
-    return min(level, odds / (1 + odds))
+    return odds / (1 + odds)
 
 
 def ratio(level: float, gap: float) -> float:
@@ -127,26 +133,32 @@ class Winners:
     runs: NDArray[np.int64]
     p: Array
 
-    def lowest(self, *, every: int = 1, first: int = 2, start: str = "own") -> Array:
+    def lowest(self, *, every: int = 1, first: int = 2, start: str = "higher") -> Array:
         """(W,) the lowest ratio of odds to prior odds that a look at every `every`-th point from `first` on saw."""
         p = self.p[:, _looks(self.p.shape[1], every, first)].min(axis=1)
-        own = self.p[:, 1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = p / (1 - p) * (self.runs if start == "runs" else (1 - own) / own)
+            odds = {"own": self.p[:, 1] / (1 - self.p[:, 1]), "runs": 1 / self.runs}
+            odds["higher"] = np.maximum(odds["own"], odds["runs"])
+            ratios = p / (1 - p) / odds[start]
         return np.where(np.isnan(ratios), np.inf, ratios)  # it was never in doubt
 
     def false_stops(
-        self, level: float, *, every: int = 1, first: int = 2, spend: bool = True, start: str = "own"
+        self,
+        level: float,
+        *,
+        every: int = 1,
+        first: int = 2,
+        spend: bool = True,
+        start: str = "higher",
+        cap: float = CAP,
     ) -> NDArray[np.bool_]:
         """(W,) whether the rule `best` would ever stop it; without `spend`, with `level` itself at each look."""
         columns = _looks(self.p.shape[1], every, first)
-        if not spend:
-            bar = np.full(len(self.runs), level)
-        elif start == "runs":
-            bars = {n: threshold(level, gap=every, runs=n) for n in set(self.runs.tolist())}
-            bar = np.array([bars[n] for n in self.runs.tolist()])
-        else:
-            bar = np.array([threshold_after(p, level, gap=every) for p in self.p[:, 1].tolist()])
+        bar = np.full(len(self.runs), level)
+        if spend:
+            own = [threshold_after(p, level, gap=every, cap=cap) for p in self.p[:, 1].tolist()]
+            runs = [threshold(level, gap=every, runs=n) for n in self.runs.tolist()]
+            bar = {"own": np.array(own), "runs": np.array(runs), "higher": np.maximum(own, runs)}[start]
         return np.asarray(self.p[:, columns].min(axis=1) <= bar)
 
 
@@ -192,16 +204,16 @@ def winners(
 def calibrated(found: Sequence[Winners], *, first: int = 2) -> tuple[tuple[float, ...], ...]:
     """The table RATIOS from simulated winners, one batch for each length of a run, of 100 points at most.
 
-    Each entry is the quantile of the lowest ratio at `level`, over level: the smallest one over lengths, numbers of
-    runs and both starts, so that the promise holds for each of them; 1 at least, which is Ville's inequality.
+    Each entry is the quantile of the lowest ratio at `level`, over level: the smallest one over lengths and numbers of
+    runs, so that the promise holds for each of them; 1 at least, which is Ville's inequality.
     """
     table = []
     for gap in GAPS:
         groups = []
         for batch in found:
             if _looks(batch.p.shape[1], gap, first):
-                both = [batch.lowest(every=gap, first=first, start=start) for start in STARTS]
-                groups += [np.sort(lowest[batch.runs == n]) for lowest in both for n in np.unique(batch.runs)]
+                lowest = batch.lowest(every=gap, first=first)
+                groups += [np.sort(lowest[batch.runs == n]) for n in np.unique(batch.runs)]
         row = []
         for level in LEVELS:
             ratios = [group[max(int(level * len(group)) - 1, 0)] / level for group in groups]

@@ -16,7 +16,7 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
 from lcpfn.stopping_decision import QUANTILES, Decision
-from lcpfn.stopping_levels import STARTS
+from lcpfn.stopping_levels import CAP, STARTS
 from lcpfn.stopping_question import Predictor, Question, Rivals, best_of
 from lcpfn.stopping_rules import RULES
 
@@ -44,7 +44,9 @@ class Policy:
         first_step: the step of a run's first report. The time of a step is step - first_step + 1.
         nan: "stop" takes a value that is not finite for divergence, "skip" leaves it out.
         start: of "best": "own" compares later odds with those that the engine gave the run after its first point,
-            "runs" with those of a run among all that are over; see `lcpfn.stopping_levels`.
+            "runs" with those of a run among all that are over, "higher" with the higher of both; see
+            `lcpfn.stopping_levels`.
+        cap: of "own" and "higher": no run is stopped whose probability of winning is above this and above level.
         spend: False makes "best" compare with level itself at each look: then level bounds the share of winners among
             the stopped runs only.
         alarm: called with the question before any rule; a text it returns says why the run is not to be judged.
@@ -67,7 +69,8 @@ class Policy:
     every: int = 1
     first_step: int = 1
     nan: str = "stop"
-    start: str = "runs"
+    start: str = "higher"
+    cap: float = CAP
     spend: bool = True
     alarm: Callable[[Question], str | None] | None = None
     stretch_time: bool = False
@@ -87,6 +90,8 @@ class Policy:
             raise ValueError(f"horizon must be a finite number of steps, 2 or more, got {self.horizon!r}")
         if not _real(self.level) or not 0 < self.level < 1:
             raise ValueError(f"level must lie between 0 and 1, got {self.level!r}; divide percentages by 100")
+        if not _real(self.cap) or not 0 < self.cap <= 1:
+            raise ValueError(f"cap must be a probability above 0, got {self.cap!r}; divide percentages by 100")
         for name in ("rank", "every", "min_points"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -111,8 +111,11 @@ class Question:
 
     def prob_at_start(self, target: float) -> float:
         """The probability that a run with its first point alone is ever better than the target."""
-        first = Question(self.engine, self.metric, self.t[:1], self.y[:1], self.horizon, self.stretch_time)
-        return first.prob_beating(target)
+        return self._first.prob_beating(target)
+
+    @cached_property
+    def _first(self) -> Question:
+        return Question(self.engine, self.metric, self.t[:1], self.y[:1], self.horizon, self.stretch_time)
 
     def expected_gain(self, target: float) -> float:
         """By how much the run's best will exceed the target in the mean, 0 where it does not; in units of y."""

@@ -6,6 +6,8 @@ or that nothing can be compared with.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,13 @@ import numpy as np
 
 from lcpfn.belief import Belief
 from lcpfn.stopping_levels import threshold, threshold_after
-from lcpfn.stopping_question import Question, Rivals, gain_over
+from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
 
 if TYPE_CHECKING:
     from lcpfn.stopping_policy import Policy
+
+
+GRID = 200  # probabilities looked at for the target at which a verdict turns
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Verdict:
         target: the value that the run had to beat.
         what: `found` in words.
         about: the beliefs whose highest probability of beating the target `found` is, None if it is something else.
+        limit: the threshold for another target, None if it would be the same.
     """
 
     found: float
@@ -36,6 +42,7 @@ class Verdict:
     target: float
     what: str
     about: Belief | None = field(default=None, repr=False, compare=False)
+    limit: Callable[[float], float] | None = field(default=None, repr=False, compare=False)
 
     @property
     def stop(self) -> bool:
@@ -46,9 +53,27 @@ class Verdict:
         """The target at which the verdict turns, None where it is not about one."""
         if self.about is None:
             return None
-        sign = self.about.metric.sign
-        q = 1 - self.threshold if sign > 0 else self.threshold
-        return sign * float(np.max(sign * self.about.quantile(q)))
+        about, sign = self.about, self.about.metric.sign
+
+        def reached(p: float) -> float:  # with probability p, at the likeliest time
+            return sign * float(np.max(sign * about.quantile(1 - p if sign > 0 else p)))
+
+        limit = self.limit
+        if limit is None:
+            return reached(self.threshold)
+
+        def stops(p: float) -> bool:
+            return p <= limit(reached(p))
+
+        grid = np.geomspace(0.5, EPSILON, GRID)
+        place = next((i for i, p in enumerate(grid) if stops(p)), None)
+        if not place:
+            return None  # whatever the target, or within what is more likely than not
+        high, low = grid[place - 1], grid[place]
+        for _ in range(50):
+            middle = math.sqrt(high * low)
+            high, low = (high, middle) if stops(middle) else (middle, low)
+        return reached(low)
 
 
 def paper(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
@@ -70,14 +95,21 @@ def best(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
     bar = policy.bar(rivals)
     assert bar is not None
     target = bar + run.metric.sign * policy.min_delta
-    limit = policy.level
-    if policy.spend and policy.start == "own":
-        limit = threshold_after(run.prob_at_start(target), policy.level, gap=policy.gap(run))
-    elif policy.spend:
-        # Once there are enough finished runs for a bar, so many are over at least.
-        runs = max(rivals.concluded, policy.rank)
-        limit = threshold(policy.level, gap=policy.gap(run), runs=runs, rank=policy.rank)
-    return Verdict(run.prob_beating(target), limit, target, f"P(beats {target:.5g} within the horizon)", run.to_come)
+    gap = policy.gap(run)
+
+    def limit(target: float) -> float:
+        if not policy.spend:
+            return policy.level
+        among = own = 0.0
+        if policy.start != "own":  # once there are enough finished runs for a bar, so many are over at least
+            runs = max(rivals.concluded, policy.rank)
+            among = threshold(policy.level, gap=gap, runs=runs, rank=policy.rank)
+        if policy.start != "runs":
+            own = threshold_after(run.prob_at_start(target), policy.level, gap=gap, cap=policy.cap)
+        return max(among, own)
+
+    what = f"P(beats {target:.5g} within the horizon)"
+    return Verdict(run.prob_beating(target), limit(target), target, what, run.to_come, limit)
 
 
 def worth(run: Question, rivals: Rivals, policy: Policy) -> Verdict:

@@ -90,7 +90,7 @@ def test_bad_trials_are_pruned_and_the_best_is_found(direction: str) -> None:
     whole = optimized(direction, optuna.pruners.NopPruner())
     assert pruned.best_params == whole.best_params
     reports = [sum(len(each.intermediate_values) for each in done.trials) for done in (pruned, whole)]
-    assert reports[0] < 0.6 * reports[1]
+    assert reports[0] < 0.7 * reports[1]
     assert {each.state for each in pruned.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
 
 

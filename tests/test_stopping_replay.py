@@ -200,7 +200,8 @@ OPTIONS = [
     dict(rule="best", level=0.2, every=2, min_points=4),
     dict(rule="best", spend=False, level=0.1),
     dict(rule="best", rank=2, min_delta=0.01, level=0.2),
-    dict(rule="best", start="own", level=0.2),
+    dict(rule="best", start="runs", level=0.2),
+    dict(rule="best", start="own", cap=0.05),
     dict(rule="worth", min_rate=0.002),
 ]
 
@@ -229,14 +230,14 @@ def test_the_batch_decides_as_policy_does(bench: dict[str, ModuleType], metric: 
     assert stopped > 20
 
 
-@pytest.mark.parametrize(("level", "cap"), [(0.05, 1.0), (0.2, 1.0), (0.2, 0.1)])
+@pytest.mark.parametrize(("level", "cap"), [(0.05, 1.0), (0.2, 1.0), (0.1, 0.2)])
 def test_own_start_compares_odds_with_those_after_the_first_point(
     bench: dict[str, ModuleType], level: float, cap: float
 ) -> None:
     engine, beliefs = lcpfn.load(), bench["beliefs"]
     made, stopped = table(bench, *curves(LOSS, seed=4), metric=LOSS), 0
     about = beliefs.general(engine, made)
-    look = beliefs.Lookup({"rule": "best", "level": level}, about, made, engine=engine, own_start=True, cap=cap)
+    look = beliefs.Lookup({"rule": "best", "start": "own", "level": level, "cap": cap}, about, made, engine=engine)
     bar = float(-np.sort(made.finals)[-2])
     history = bench["replay"].History([bar], [])
     for i, run in enumerate(made.runs):
@@ -252,7 +253,7 @@ def test_own_start_compares_odds_with_those_after_the_first_point(
             first = engine.predict(run.y[:1], [run.horizon], t=[1.0], kind="best", metric=LOSS, run_end=run.horizon)
             p = float(first.prob_better(bar)[0])
             odds = level * ratio(level, 1) * p / (1 - p)
-            if seen.p_better <= min(cap, odds / (1 + odds)):
+            if seen.p_better <= min(max(cap, level), odds / (1 + odds)):
                 expected = count
                 break
         assert look.points(made, i, history) == expected

@@ -108,9 +108,11 @@ def test_the_turning_target_is_where_the_verdict_turns(direction: str) -> None:
 
 
 def test_best_is_stricter_the_more_runs_are_behind_and_the_more_often_it_looks() -> None:
-    thresholds = [best(run(), Rivals((0.6,), n), policy()).threshold for n in (30, 100, 1000)]
+    thresholds = [best(run(), Rivals((0.6,), n), policy(start="runs")).threshold for n in (30, 100, 1000)]
     assert 0.05 > thresholds[0] > thresholds[1] > thresholds[2]
-    assert best(run(), Rivals((0.6,), 1000), policy(every=4)).threshold > thresholds[2]
+    assert best(run(), Rivals((0.6,), 1000), policy(start="runs", every=4)).threshold > thresholds[2]
+    own = [best(run(), Rivals((0.6,), 1), policy(start="own", every=n)).threshold for n in (4, 1)]
+    assert own[0] > own[1]
     assert best(run(), Rivals((0.6,), 100), policy(spend=False)).threshold == 0.05
 
 
@@ -171,10 +173,11 @@ def test_odds_are_compared_with_those_of_the_first_point() -> None:
     for start in (0.01, 0.3):
         p = threshold(start, 0.05, gap=0.001)
         assert p / (1 - p) == pytest.approx(0.05 * start / (1 - start))
-    assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == 0.05  # never above it
+    assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == stopping_levels.CAP  # never above it
+    assert threshold(0.999, 0.05, gap=1, cap=0.01) == 0.05 and threshold(0.999, 0.3, gap=1) == 0.3
     assert threshold(0.0, 0.05, gap=1) == 0
-    for wrong in (dict(level=0.0), dict(gap=0.0), dict(start=1.5), dict(start=math.nan)):
-        with pytest.raises(ValueError, match=r"level must lie|start a probability"):
+    for wrong in (dict(level=0.0), dict(gap=0.0), dict(start=1.5), dict(start=math.nan), dict(cap=0.0)):
+        with pytest.raises(ValueError, match=r"level must lie|start and cap probabilities"):
             threshold(**{"start": 0.5, "level": 0.05, "gap": 1.0, **wrong})
 
 
@@ -187,6 +190,8 @@ def test_a_run_is_compared_with_its_own_start() -> None:
     assert verdicts[0].threshold == stopping_levels.threshold_after(start, 0.05, gap=policy().gap(question))
     first = Question(question.engine, question.metric, question.t[:1], question.y[:1], question.horizon)
     assert start == first.prob_beating(0.6)
+    among = best(question, Rivals((0.6,), 3), policy(start="runs")).threshold
+    assert best(question, Rivals((0.6,), 3), policy()).threshold == max(verdicts[0].threshold, among)
 
 
 @pytest.mark.parametrize(
