@@ -24,7 +24,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best, level 0.1": {"level": 0.1},
     "best, level 0.2": {"level": 0.2},
     "best, 5 points": {"min_points": 5},
-    "best, alarm": {"alarm": True},
+    "best, no alarm": {"alarm": False},
     "best, no cap": {"cap": 1.0},
     "best, cap at level": {"cap": 0.05},
     "best, own start": {"start": "own"},
@@ -50,7 +50,7 @@ def rules(table: Table, others: Sequence[RealCurve], *, checkpoint: str) -> dict
     """
     general, paper = loaded(checkpoint), loaded("paper")
     ours, naive = beliefs.general(general, table), beliefs.naive(beliefs.last_value(others), table)
-    look = partial(lookup, table, ours, general)
+    look = partial(lookup, table, ours, general, alarms=rings(general, table))
     judges: dict[str, Judge] = {
         NONE: Never(),
         **{f"patience {n}": Patience(n) for n in PATIENCES},
@@ -68,8 +68,8 @@ def rules(table: Table, others: Sequence[RealCurve], *, checkpoint: str) -> dict
         judges[name] = lookup(table, naive, general, rule="best", **options)
     for name, options in VARIANTS.items():
         told = dict(options)
-        alarms = rings(general, table) if told.pop("alarm", False) else None
-        judges[name] = look(rule="best", alarms=alarms, **told)
+        quiet = {"alarms": None} if not told.pop("alarm", True) else {}
+        judges[name] = look(rule="best", **quiet, **told)
     return {
         **{name: Sequential(judge) for name, judge in judges.items()},
         **{f"{i}-Epoch": Epochs(i) for i in EPOCHS},

@@ -104,14 +104,12 @@ def _judge(options: Namespace, pfn: PFN, answer: Answer, *, end: float) -> Decis
     if options.incumbent is None or not len(steps) or steps[0] < 0 or not steps[-1] < end:
         return None
     first = 0 if steps[0] < 1 else 1
-    told = answer.surprise
     policy = Policy(
         horizon=end - first + 1,
         metric=answer.belief.metric,
         engine=pfn,
         level=options.level,
         first_step=first,
-        alarm=lambda run: "the curve is unlike the prior" if told is not None and told.alarm else None,
         stretch_time=options.stretch_time,
     )
     rivals = Rivals(finished=(options.incumbent,), concluded=max(options.rivals, 1))

@@ -49,7 +49,9 @@ class Policy:
         cap: of "own" and "higher": no run is stopped whose probability of winning is above this and above level.
         spend: False makes "best" compare with level itself at each look: then level bounds the share of winners among
             the stopped runs only.
-        alarm: called with the question before any rule; a text it returns says why the run is not to be judged.
+        alarm: asked before a rule stops a run: "surprise" lets it go on where the curve is unlike the prior of the
+            engine, if that can tell (`PFN.surprise`); a function of the question returns a text that says why the run
+            is not to be judged, or None; None never asks.
         stretch_time: as for `PFN.predict`: for runs that are not counted from 1 to 100 under a checkpoint that is.
 
     Raises:
@@ -72,7 +74,7 @@ class Policy:
     start: str = "higher"
     cap: float = CAP
     spend: bool = True
-    alarm: Callable[[Question], str | None] | None = None
+    alarm: Callable[[Question], str | None] | str | None = "surprise"
     stretch_time: bool = False
 
     def __post_init__(self) -> None:
@@ -92,6 +94,8 @@ class Policy:
             raise ValueError(f"level must lie between 0 and 1, got {self.level!r}; divide percentages by 100")
         if not _real(self.cap) or not 0 < self.cap <= 1:
             raise ValueError(f"cap must be a probability above 0, got {self.cap!r}; divide percentages by 100")
+        if not (self.alarm is None or self.alarm == "surprise" or callable(self.alarm)):
+            raise ValueError(f'alarm must be "surprise", a function of the question or None, got {self.alarm!r}')
         for name in ("rank", "every", "min_points"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -193,21 +197,27 @@ class Policy:
         run = Question(self.predictor, self.measured, t, y, self.horizon, self.stretch_time)
         if bar is not None and run.beats(bar):
             return go_on("ahead", f"its best {run.record:.5g} is better than {bar:.5g}")
-        if self.alarm is not None and (why := self.alarm(run)):
-            return go_on("alarm", f"not judged: {why}")
         verdict = RULES[self.rule](run, rivals, self)
-        sign = "<=" if verdict.stop else ">"
+        why = self._rings(run) if verdict.stop else None
+        found = f"{verdict.what} = {verdict.found:.3g} {'<=' if verdict.stop else '>'} {verdict.threshold:.3g}"
         return Decision(
-            stop=verdict.stop,
+            stop=verdict.stop and why is None,
             p_better=run.prob_beating(verdict.target),
             expected_best=run.record + run.metric.sign * run.expected_gain(run.record),
             quantiles=run.quantiles(QUANTILES),
-            reason=STOPS[self.rule] if verdict.stop else "promising",
-            detail=f"{verdict.what} = {verdict.found:.3g} {sign} {verdict.threshold:.3g}",
+            reason="alarm" if why else STOPS[self.rule] if verdict.stop else "promising",
+            detail=found if why is None else f"{found}, but {why}",
             incumbent=bar,
             verdict=verdict,
             run=run,
         )
+
+    def _rings(self, run: Question) -> str | None:
+        """Why the run is not to be judged, None if nothing is against it."""
+        if self.alarm is None or callable(self.alarm):
+            return None if self.alarm is None else self.alarm(run)
+        since = run.unlike_since()
+        return None if since is None else f"the curve is unlike the prior since {since:g}"
 
     def _exploded(self, y: np.ndarray) -> str | None:
         """Why the finite values (T,) mean divergence, None if they do not."""

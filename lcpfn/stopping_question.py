@@ -117,6 +117,21 @@ class Question:
     def _first(self) -> Question:
         return Question(self.engine, self.metric, self.t[:1], self.y[:1], self.horizon, self.stretch_time)
 
+    def unlike_since(self) -> float | None:
+        """The time since which the curve is unlike the prior of the engine; None if it is not, or nobody can tell."""
+        surprise = getattr(self.engine, "surprise", None)
+        if surprise is None:
+            return None
+        told = surprise(
+            self.y,
+            t=self.t,
+            metric=self.metric,
+            run_end=self.horizon,
+            horizon=self.horizon,
+            stretch_time=self.stretch_time,
+        )
+        return float(told.since) if told.alarm else None
+
     def expected_gain(self, target: float) -> float:
         """By how much the run's best will exceed the target in the mean, 0 where it does not; in units of y."""
         ahead = self.metric.sign * (self.record - target)

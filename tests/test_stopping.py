@@ -99,6 +99,20 @@ def test_an_alarm_is_asked_about_the_run(seasoned: Stopper) -> None:
     np.testing.assert_array_equal(heard[-1].y, BAD[: len(heard[-1].y)])
 
 
+def test_a_curve_unlike_the_prior_is_not_stopped() -> None:
+    """It looks lost to the rule, and the alarm says that the rule knows nothing of such curves."""
+    y = [0.5, 0.5, 0.501, 0.5, 0.501, 0.5, 0.02, 0.5, 0.01, 0.5, 0.03]
+    rivals = Rivals((0.95,), 1)
+    told: dict[str, Any] = {"horizon": 12, "metric": UNIT, "level": 0.5, "cap": 1.0, "engine": "paper"}
+    heard = Policy(**told).decide(range(1, 12), y, rivals)
+    deaf = Policy(**told, alarm=None).decide(range(1, 12), y, rivals)
+    assert deaf.stop and deaf.reason == "hopeless"
+    assert not heard.stop and heard.reason == "alarm" and "unlike the prior since 7" in heard.detail
+    assert heard.p_better == deaf.p_better
+    with pytest.raises(ValueError, match="alarm must be"):
+        Policy(**told, alarm="siren")
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_stops_with_its_own_reason(value: float) -> None:
     decision = feed(stopper(), "first", [0.1, 0.2, value])

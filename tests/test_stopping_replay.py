@@ -194,9 +194,9 @@ def by_decide(policy: Policy, run: Any, rivals: Rivals) -> int:
     return len(run)
 
 
-OPTIONS = [
+OPTIONS: list[dict[str, Any]] = [
     dict(rule="best"),
-    dict(rule="best", level=0.3),
+    dict(rule="best", level=0.3, alarm=None),
     dict(rule="best", level=0.2, every=2, min_points=4),
     dict(rule="best", spend=False, level=0.1),
     dict(rule="best", rank=2, min_delta=0.01, level=0.2),
@@ -213,10 +213,12 @@ def test_the_batch_decides_as_policy_does(bench: dict[str, ModuleType], metric: 
     assert metric is UNIT or any(beliefs.wild(run, metric).any() for run in made.runs)
     about, stopped = beliefs.general(engine, made), 0
     tops = metric.sign * np.sort(made.finals)
+    alarms = bench["rules"].rings(engine, made)
     for options in OPTIONS:
         told = dict(options)
         rate = told.pop("min_rate", None)
-        look = beliefs.Lookup(told, about, made, engine=engine)
+        calm = "alarm" in options  # or it rings as it does by default
+        look = beliefs.Lookup(told, about, made, engine=engine, alarms=None if calm else alarms)
         for n, concluded in ((3, 3), (8, 40), (10, 300)):
             history = bench["replay"].History(list(tops[:n]), [tops[0]] * (concluded - n))
             if rate is not None:
@@ -243,7 +245,7 @@ def test_own_start_compares_odds_with_those_after_the_first_point(
     for i, run in enumerate(made.runs):
         expected = len(run)
         for count in range(2, len(run)):
-            policy = Policy(horizon=run.horizon, metric=LOSS, engine=engine)
+            policy = Policy(horizon=run.horizon, metric=LOSS, engine=engine, alarm=None)
             seen = policy.decide(list(run.t[:count]), list(run.y[:count]), Rivals((bar,), 1))
             if seen.reason == "diverged":
                 expected = count
