@@ -47,7 +47,7 @@ def test_rows_say_where_the_time_goes(results: dict[str, Any]) -> None:
         assert row["share"] == pytest.approx(
             6 * row["parameters"] * row["tokens_per_s"] / product["bfloat16"]["median"]
         )
-        assert 5e7 < row["peak_bytes"] < 5e9
+        assert 5e7 < row["peak_bytes"] < 5e10
     paper, general = results["rows"]
     assert paper["tokens"] == 101 + 64 and general["tokens"] == 101 + 64 + 8, "observed, start and queries"
 
