@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 from lcpfn.pfn import PFN
-from lcpfn.stopping_levels import threshold, threshold_after
+from lcpfn.stopping_levels import threshold_by
 from lcpfn.stopping_policy import EXPLODED, Policy
 from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
 from lcpfn.taming import tamed
@@ -42,8 +41,6 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 FARTHEST = 12.0
 
 LAW = ("log_weights", "means", "stds")
-
-cached_threshold = lru_cache(maxsize=None)(threshold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,14 +260,10 @@ class Lookup(Simple):
             return gains(belief, target) / left <= self._rate(policy, target, history)
         about, runs = self.beliefs[run], max(history.concluded, policy.rank)
         if policy.rule == "best" and policy.spend:
-            limits = np.zeros(len(places))
-            among, own = dict(runs=runs, rank=policy.rank), dict(cap=policy.cap)
-            gaps = [float(gap) for gap in plan.gaps[places]]
-            if policy.start != "own":
-                limits = np.array([cached_threshold(policy.level, gap=gap, **among) for gap in gaps])
-            if policy.start != "runs":
-                start = float(about.prob_better(target, FIRST)[0])
-                limits = np.maximum(limits, [threshold_after(start, policy.level, gap=gap, **own) for gap in gaps])
+            own = None if policy.start == "runs" else float(about.prob_better(target, FIRST)[0])
+            told = {"runs": runs, "rank": policy.rank, "own": own, "cap": policy.cap}
+            gaps = plan.gaps[places].tolist()
+            limits = np.array([threshold_by(policy.start, policy.level, gap=gap, **told) for gap in gaps])
             return about.at_most(limits, sign * target, places)
         return sign * target >= about.turning(policy.level)[places]
 

@@ -9,6 +9,7 @@ import importlib
 import importlib.resources
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ class PFN:
         self.engine = Engine.of(checkpoint, device)
         bounds = checkpoint.provenance.get("prior", {}).get("bounds") if self.engine.coordinates.bounded else None
         self.metric = Metric("max", bounds=tuple(bounds)) if bounds else Metric("max")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(PFN, device=self.engine.device), (self.checkpoint,)  # a module, of arrays, does not pickle
 
     def __repr__(self) -> str:
         size = sum(values.size for values in self.checkpoint.weights.values())

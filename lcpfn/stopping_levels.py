@@ -108,6 +108,31 @@ def threshold_after(start: float, level: float, *, gap: float, cap: float = CAP)
     return highest if start == 1 else min(highest, _limit(level, gap, start / (1 - start)))
 
 
+def threshold_by(
+    start: str, level: float, *, gap: float, runs: int, rank: int = 1, own: float | None = None, cap: float = CAP
+) -> float:
+    """The threshold by where prior odds are from: `threshold`, `threshold_after`, or the higher of both.
+
+    Args:
+        start: one of STARTS.
+        level: as for `threshold`.
+        gap: as for `threshold`.
+        runs: as for `threshold`.
+        rank: as for `threshold`.
+        own: the probability after the run's first point; not needed for start "runs".
+        cap: as for `threshold_after`.
+
+    Raises:
+        ValueError: if an argument is outside of its range.
+    """
+    among = threshold(level, gap=gap, runs=runs, rank=rank) if start != "own" else 0.0
+    if start == "runs":
+        return among
+    if own is None:
+        raise ValueError(f"start {start!r} needs the run's own probability after its first point, got none")
+    return max(among, threshold_after(own, level, gap=gap, cap=cap))
+
+
 def _limit(level: float, gap: float, prior_odds: float) -> float:
     odds = level * ratio(level, gap) * prior_odds
     return odds / (1 + odds)
@@ -156,9 +181,8 @@ class Winners:
         columns = _looks(self.p.shape[1], every, first)
         bar = np.full(len(self.runs), level)
         if spend:
-            own = [threshold_after(p, level, gap=every, cap=cap) for p in self.p[:, 1].tolist()]
-            runs = [threshold(level, gap=every, runs=n) for n in self.runs.tolist()]
-            bar = {"own": np.array(own), "runs": np.array(runs), "higher": np.maximum(own, runs)}[start]
+            pairs = zip(self.runs.tolist(), self.p[:, 1].tolist())
+            bar = np.array([threshold_by(start, level, gap=every, runs=n, own=own, cap=cap) for n, own in pairs])
         return np.asarray(self.p[:, columns].min(axis=1) <= bar)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.stopping_levels import threshold, threshold_after
+from lcpfn.stopping_levels import threshold_by
 from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
 
 if TYPE_CHECKING:
@@ -95,21 +96,20 @@ def best(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
     bar = policy.bar(rivals)
     assert bar is not None
     target = bar + run.metric.sign * policy.min_delta
-    gap = policy.gap(run)
-
-    def limit(target: float) -> float:
-        if not policy.spend:
-            return policy.level
-        among = own = 0.0
-        if policy.start != "own":  # once there are enough finished runs for a bar, so many are over at least
-            runs = max(rivals.concluded, policy.rank)
-            among = threshold(policy.level, gap=gap, runs=runs, rank=policy.rank)
-        if policy.start != "runs":
-            own = threshold_after(run.prob_at_start(target), policy.level, gap=gap, cap=policy.cap)
-        return max(among, own)
-
+    limit = partial(_threshold, run, rivals, policy)
     what = f"P(beats {target:.5g} within the horizon)"
     return Verdict(run.prob_beating(target), limit(target), target, what, run.to_come, limit)
+
+
+def _threshold(run: Question, rivals: Rivals, policy: Policy, target: float) -> float:
+    """The probability of beating the target at or below which "best" stops."""
+    if not policy.spend:
+        return policy.level
+    own = None if policy.start == "runs" else run.prob_at_start(target)
+    runs = max(rivals.concluded, policy.rank)  # as many as are finished, at least
+    return threshold_by(
+        policy.start, policy.level, gap=policy.gap(run), runs=runs, rank=policy.rank, own=own, cap=policy.cap
+    )
 
 
 def worth(run: Question, rivals: Rivals, policy: Policy) -> Verdict:

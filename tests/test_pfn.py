@@ -1,6 +1,7 @@
 """The engine's API: one answer however it is asked, exact invariances, and clear words for what it cannot take."""
 
 import dataclasses
+import pickle
 import warnings
 
 import jax.numpy as jnp
@@ -334,3 +335,13 @@ def test_a_config_of_another_version_is_refused():
     odd = {"model": checkpoint.config["model"] | {"depth": 3}, "coordinates": checkpoint.config["coordinates"]}
     with pytest.raises(ValueError, match="upgrade lcpfn"):
         lcpfn.PFN(dataclasses.replace(checkpoint, config=odd))
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_an_engine_survives_a_pickle(device):
+    """Workers of a pool take it along."""
+    pfn = lcpfn.load("paper", device=device)
+    again = pickle.loads(pickle.dumps(pfn))
+    assert again.engine.device == device and again.metric == pfn.metric
+    y = [0.2, 0.4, 0.5]
+    np.testing.assert_array_equal(again.predict(y, horizon=9).median(), pfn.predict(y, horizon=9).median())

@@ -291,6 +291,14 @@ def test_the_picture_shows_fan_and_incumbent(seasoned: Stopper) -> None:
         feed(stopper(), "first", [0.1, math.nan]).plot()
 
 
+def test_a_decision_survives_a_pickle(seasoned: Stopper) -> None:
+    """Processes hand decisions to each other, with all that a card shows."""
+    decision = feed(seasoned, "bad", BAD)
+    again = pickle.loads(pickle.dumps(decision))
+    assert decision.verdict is not None and again.card() == decision.card()
+    assert again.turning_point() == decision.turning_point()
+
+
 def test_a_policy_pickles_without_weights() -> None:
     policy = Policy(horizon=30, metric=UNIT)
     policy.predictor  # noqa: B018 (weights are in memory now)
