@@ -19,14 +19,14 @@ Rows = list[list[str]]  # the first is the head
 
 
 def gaps(results: dict[str, Any]) -> Rows:
-    """How far each method is from the reference, on the same curves, and what a curve costs."""
+    """How far each method is from the reference, mean and median of the same curves, and what a curve costs."""
     from report import duration  # here: it makes documents of these tables
 
     methods = [each for each in results["methods"] if "gap" in each]
     fastest = min((seconds(each) for each in methods if "batch_seconds" in each), default=None)
     rows = [["method", "curves", *(f"gap after {cut}" for cut in _cuts(results)), "a curve, one core", "times ours"]]
     for each in methods:
-        gap = [f"{cell['mean']:.3f} ± {cell['se']:.3f}" for cell in each["gap"].values()]
+        gap = [f"{c['mean']:.3f} ± {c['se']:.3f} ({c['median']:.3f})" for c in each["gap"].values()]
         ratio = "-" if fastest is None else f"{seconds(each) / fastest:,.0f}"
         rows.append([_name(each), f"{each['paired']:,}", *gap, duration(seconds(each)), ratio])
         if "batch_seconds" in each:

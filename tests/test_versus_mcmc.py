@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+import lcpfn
+from lcpfn.belief import Belief
 from lcpfn.mcmc import AIES, MCMC, ConvergenceWarning
+from lcpfn.mixture import Mixture
 
 ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
@@ -45,6 +48,20 @@ def test_runs_are_weighted_by_their_evidence() -> None:
     assert cell["spread"] == pytest.approx(wanted)
     agreed = samplers._together([runs[0], runs[0]], np.zeros(2), Y, CUT)
     assert agreed["spread"] < 1e-12 < cell["spread"]
+
+
+def test_the_crps_of_many_draws_is_that_of_some() -> None:
+    generator = np.random.default_rng(0)
+    means = Y[CUT:, None] + 0.02 * generator.normal(size=(60, 3500))
+    law = Mixture(np.full(means.shape, -np.log(3500)), means, np.full(means.shape, 0.03))
+    times = np.arange(41.0, 101)
+    belief = Belief(law, np.zeros(60), np.ones(60), metric=exam.METRIC, kind="value", t=times)
+    cell = samplers.judge(belief, Y, CUT)
+    assert cell["log_density"] == float(belief.log_prob(Y[CUT:]).mean())
+    whole = float(belief.crps(Y[CUT:]).mean())
+    assert cell["crps"] != whole and cell["crps"] == pytest.approx(whole, rel=0.01)
+    network = lcpfn.load("paper").predict(Y[:CUT], times, metric=exam.METRIC)
+    assert samplers.judge(network, Y, CUT)["crps"] == float(network.crps(Y[CUT:]).mean())
 
 
 @pytest.mark.slow
@@ -153,7 +170,7 @@ def test_gaps_are_paired_on_the_references_curves(results: dict[str, Any]) -> No
 
 def test_tables_say_gap_time_and_convergence(results: dict[str, Any]) -> None:
     table = report.markdown(rows.gaps(results))
-    assert "| `paper-small` " in table and "0.020 ± 0.000" in table and "in a batch" in table
+    assert "| `paper-small` " in table and "0.020 ± 0.000 (0.020)" in table and "in a batch" in table
     assert "100 %" in report.markdown(rows.convergence(results))
     assert "MCMC M3 (published, 103 s)" in report.markdown(rows.scores(results))
     figure = pytest.importorskip("matplotlib.figure").Figure()
