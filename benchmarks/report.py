@@ -157,6 +157,7 @@ TABLES = {
     "speedrun": Table("speedrun", speedrun, "python benchmarks/speedrun.py"),
     "ablations": Table("ablations", ablations, "python benchmarks/prior_quality.py --ablations"),
     "versus_mcmc": Table("versus_mcmc", report_mcmc.gaps, report_mcmc.COMMAND),
+    "mcmc_networks": Table("versus_mcmc", report_mcmc.networks, report_mcmc.COMMAND),
     "mcmc_scores": Table("versus_mcmc", report_mcmc.scores, report_mcmc.COMMAND),
     "mcmc_convergence": Table("versus_mcmc", report_mcmc.convergence, report_mcmc.COMMAND),
     **{name: Table("stopping", rows, report_stopping.COMMAND) for name, rows in report_stopping.TABLES.items()},

@@ -35,6 +35,16 @@ def gaps(results: dict[str, Any]) -> Rows:
     return rows
 
 
+def networks(results: dict[str, Any]) -> Rows:
+    """How far each checkpoint is from the reference."""
+    rows = [["file", "curves", *(f"after {cut}" for cut in _cuts(results))]]
+    for each in results["methods"]:
+        if "gap" in each and "batch_seconds" in each:
+            gap = [f"{c['mean']:.3f} ± {c['se']:.3f} ({c['median']:.3f})" for c in each["gap"].values()]
+            rows.append([_name(each), f"{each['paired']:,}", *gap])
+    return rows
+
+
 def scores(results: dict[str, Any]) -> Rows:
     """Mean log density with the noise's level controlled, and CRPS, of all curves that a method has answered."""
     cuts = _cuts(results)

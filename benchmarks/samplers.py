@@ -63,14 +63,14 @@ MAX_SPREAD = 0.02  # nats
 CRPS_DRAWS = 1000  # evenly spaced ones of a belief made of more: with all, scoring takes longer than sampling
 
 
-def methods(*, curves: int, reference_curves: int, seed: int) -> dict[str, Method]:
+def methods(*, curves: int, nuts_curves: int, reference_curves: int, seed: int) -> dict[str, Method]:
     """Every method by its name: shipped checkpoints, chains, particles, the reference."""
     made = [
         Method(each.name, curves, {"sha256": each.facts["sha256"]}, partial(_network, each.answers))
         for each in exam.shipped()
         if each.facts["values"] == "local" and each.name.startswith("paper")
     ]
-    samplers = (("nuts", NUTS(), curves), ("aies", AIES(), curves), ("smc", SMC(runs=1), reference_curves))
+    samplers = (("nuts", NUTS(), nuts_curves), ("aies", AIES(), curves), ("smc", SMC(runs=1), reference_curves))
     for name, sampler, count in samplers:
         settings = {"sampler": type(sampler).__name__, **asdict(sampler), "seed": seed}
         made.append(Method(name, count, settings, partial(_sampled, MCMC(sampler=sampler, seed=seed))))

@@ -41,7 +41,8 @@ def flags() -> argparse.ArgumentParser:
     made = parser(SCRIPT, (__doc__ or "").split("\n")[0], name="versus_mcmc")
     made.add_argument("--methods", help="names, comma-separated (default: all)")
     made.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many (default: never)")
-    made.add_argument("--curves", type=int, help=f"for networks and chains (default: {CURVES}, quick: {QUICK})")
+    made.add_argument("--curves", type=int, help=f"for networks and ensembles (default: {CURVES}, quick: {QUICK})")
+    made.add_argument("--nuts-curves", type=int, help="default: as many; a curve takes up to a minute")
     made.add_argument("--reference-curves", type=int, help=f"default: {REFERENCE_CURVES}, quick: {QUICK}")
     made.add_argument("--seed", type=int, default=0, help="of the samplers (default: 0)")
     made.add_argument("--state", type=Path, help="folder of what is done (default: runs/versus_mcmc, quick: /quick)")
@@ -52,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Work till all is done or time is up, then collect; 0 when done."""
     told = flags().parse_args(arguments)
     curves = told.curves or (QUICK if told.quick else CURVES)
+    nuts_curves = min(curves, told.nuts_curves or curves)
     reference_curves = min(curves, told.reference_curves or (QUICK if told.quick else REFERENCE_CURVES))
     folder = told.state or ROOT / "runs" / "versus_mcmc" / ("quick" if told.quick else "full")
-    made = samplers.methods(curves=curves, reference_curves=reference_curves, seed=told.seed)
+    made = samplers.methods(curves=curves, nuts_curves=nuts_curves, reference_curves=reference_curves, seed=told.seed)
     wanted = list(made) if told.methods is None else told.methods.split(",")
     if unknown := set(wanted) - set(made):
         raise SystemExit(f"{SCRIPT}: --methods must be of {', '.join(made)}, got {', '.join(sorted(unknown))}")

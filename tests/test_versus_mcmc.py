@@ -171,6 +171,8 @@ def test_gaps_are_paired_on_the_references_curves(results: dict[str, Any]) -> No
 def test_tables_say_gap_time_and_convergence(results: dict[str, Any]) -> None:
     table = report.markdown(rows.gaps(results))
     assert "| `paper-small` " in table and "0.020 ± 0.000 (0.020)" in table and "in a batch" in table
+    only = report.markdown(rows.networks(results))
+    assert "| `paper-small` |      3 | 0.020 ± 0.000 (0.020) |" in only and "NUTS" not in only
     assert "100 %" in report.markdown(rows.convergence(results))
     assert "MCMC M3 (published, 103 s)" in report.markdown(rows.scores(results))
     figure = pytest.importorskip("matplotlib.figure").Figure()
