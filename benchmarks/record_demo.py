@@ -1,7 +1,7 @@
 """Records the learning curves of `lcpfn demo`: small networks that learn to read noisy digits.
 
 Run it with `python benchmarks/record_demo.py` (needs scikit-learn, a few seconds): it prints the numbers that stand in
-`lcpfn/demo.py` and says whether they are the same. Settings and seed were chosen by the shape of the curves alone,
+`lcpfn/cli/demo.py` and says whether they are the same. Settings and seed were chosen by the shape of the curves alone,
 before any forecast of them: "slow" is far from done after 20 of its 100 epochs, "fast" has little left to gain by then,
 "noisy" jumps.
 """
@@ -22,7 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from lcpfn.demo import CURVES
+from lcpfn.cli.demo import CURVES
 
 EPOCHS = 100
 SEED = 0

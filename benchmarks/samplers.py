@@ -21,10 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lcpfn import mcmc_smc
 from lcpfn.belief import Belief
-from lcpfn.mcmc import AIES, MCMC, NUTS, SMC, ConvergenceWarning
-from lcpfn.mcmc_density import Density, Points
+from lcpfn.mcmc import AIES, MCMC, NUTS, SMC, ConvergenceWarning, smc
+from lcpfn.mcmc.density import Density, Points
 from lcpfn.mixture import Mixture
 from lcpfn.priors import Paper
 
@@ -176,12 +175,12 @@ def _staged(settings: Reference, particles: int, key: Any, y: np.ndarray) -> lis
     for run in range(settings.runs):
         begin, *keys = jax.random.split(jax.random.fold_in(key, run), 1 + len(exam.CUTS))
         began = time.process_time()
-        cloud = mcmc_smc.start(density, begin, particles)
+        cloud = smc.start(density, begin, particles)
         before, total = jnp.zeros(len(y)), 0.0
         for c, (cut, _, asked) in enumerate(questions(y)):
             weight = (np.arange(len(y)) < cut).astype(float)
             points = Points(jnp.arange(1.0, len(y) + 1), jnp.asarray(y), jnp.asarray(weight), jnp.ones(len(y), bool))
-            cloud, gained, _ = mcmc_smc.advance(
+            cloud, gained, _ = smc.advance(
                 density, keys[c], cloud, points, before, moves=settings.moves, threshold=settings.threshold
             )
             before, total = points.weight, total + float(gained)

@@ -39,7 +39,7 @@ from stopping_table import GOOD, LEAST_RUNS, LEFT_OUT, Table, tables
 
 from lcpfn.checkpoint import digest
 from lcpfn.pfn import locate
-from lcpfn.stopping_levels import RATIOS
+from lcpfn.stopping.levels import RATIOS
 
 SCRIPT = "benchmarks/stopping.py"
 PROTOCOL = 1  # goes up when the same command would give other numbers

@@ -1,7 +1,7 @@
 """Beliefs about all runs of a table after every prefix, in one pass, and the rules of `lcpfn.stopping` on them.
 
-Nothing is decided here: incumbents, looks, thresholds and divergence come from `lcpfn.stopping_policy`,
-`lcpfn.stopping_rules` and `lcpfn.stopping_levels`, for all prefixes of a run at once. tests/test_stopping_replay.py
+Nothing is decided here: incumbents, looks, thresholds and divergence come from `lcpfn.stopping.policy`,
+`lcpfn.stopping.rules` and `lcpfn.stopping.levels`, for all prefixes of a run at once. tests/test_stopping_replay.py
 proves it equal to `Policy.decide`, point by point.
 
 Letters: T points of a run, N runs, Q asked times, K components of a mixture, G nodes.
@@ -26,9 +26,9 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 from lcpfn.pfn import PFN
-from lcpfn.stopping_levels import threshold_by
-from lcpfn.stopping_policy import EXPLODED, Policy
-from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
+from lcpfn.stopping.levels import threshold_by
+from lcpfn.stopping.policy import EXPLODED, Policy
+from lcpfn.stopping.question import EPSILON, Question, Rivals, gain_over
 from lcpfn.taming import tamed
 
 LATER = 8  # later times that the rule "paper" asks about; evenly by rank, the last one among them
@@ -203,7 +203,7 @@ def _nothing(metric: Metric) -> Belief:
 
 @dataclass(eq=False)
 class Lookup(Simple):
-    """A rule of `lcpfn.stopping_policy` on beliefs that are there already.
+    """A rule of `lcpfn.stopping.policy` on beliefs that are there already.
 
     Attributes:
         options: of the Policy: rule, level, min_points and so on.
@@ -322,7 +322,7 @@ def _explodes(policy: Policy, run: Run) -> int:
 
 
 def gains(belief: Belief, target: float) -> np.ndarray:
-    """(T,) E[(best - target)+] in the better direction: `lcpfn.stopping_question.gain_over` for a whole batch."""
+    """(T,) E[(best - target)+] in the better direction: `lcpfn.stopping.question.gain_over` for a whole batch."""
     sign = belief.metric.sign
     start = np.arcsinh((sign * target - belief.location) / belief.scale)
     end = np.minimum(np.arcsinh((belief.metric.upward_bounds[1] - belief.location) / belief.scale), FARTHEST)

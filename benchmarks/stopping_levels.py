@@ -1,4 +1,4 @@
-"""The table of `lcpfn.stopping_levels`: how strict a look must be for `level` to hold over all looks of a run.
+"""The table of `lcpfn.stopping.levels`: how strict a look must be for `level` to hold over all looks of a run.
 
 `python benchmarks/stopping_levels.py` prints RATIOS on the prior of LC-PFN, in a minute; with `--check` it prints the
 realised rate of the stored table on other curves.
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 import lcpfn
-from lcpfn import stopping_levels
 from lcpfn.priors import Paper
+from lcpfn.stopping import levels
 
 LENGTHS = (10, 20, 50, 100)  # points of a run
 RUNS = (1, 4, 16, 64)  # that the incumbent is the best of
 
 
-def winners(checkpoint: str, each: int, seed: int, curves: int = 40_000) -> list[stopping_levels.Winners]:
+def winners(checkpoint: str, each: int, seed: int, curves: int = 40_000) -> list[levels.Winners]:
     """Runs that beat their incumbent, a batch for each length; the curves are those of the prior, cut off there."""
     prior = Paper()
     torch_seed, *numpy_seeds = np.random.SeedSequence(seed).spawn(1 + len(LENGTHS))
@@ -28,19 +28,19 @@ def winners(checkpoint: str, each: int, seed: int, curves: int = 40_000) -> list
     y = prior.sample(curves, times, generator=torch.Generator().manual_seed(state)).y.double().numpy()
     pfn, metric = lcpfn.load(checkpoint), lcpfn.Metric("max", bounds=prior.bounds, overshoot=True)
     return [
-        stopping_levels.winners(
+        levels.winners(
             pfn, y[:, :length], metric=metric, runs=RUNS, each=each, generator=np.random.default_rng(numpy_seed)
         )
         for length, numpy_seed in zip(LENGTHS, numpy_seeds)
     ]
 
 
-def check(found: list[stopping_levels.Winners], level: float, start: str) -> None:
+def check(found: list[levels.Winners], level: float, start: str) -> None:
     """Prints the realised rates at one level."""
     print(f"level {level}: percent of the runs that would have beaten the incumbent that were ever stopped")
     print("points  gap" + "".join(f"{f'n={n}':>8}" for n in RUNS) + f"{'all':>8}{'naive':>8}")
     for length, batch in zip(LENGTHS, found):
-        for gap in (gap for gap in stopping_levels.GAPS if gap < length):
+        for gap in (gap for gap in levels.GAPS if gap < length):
             how = dict(every=gap, start=start)
             stopped, naive = (batch.false_stops(level, spend=spend, **how) for spend in (True, False))
             rates = [*(stopped[batch.runs == n].mean() for n in RUNS), stopped.mean(), naive.mean()]
@@ -54,11 +54,11 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=1500, help="winners for each length and number of runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--start", choices=stopping_levels.STARTS, default="higher", help="of the check")
+    parser.add_argument("--start", choices=levels.STARTS, default="higher", help="of the check")
     options = parser.parse_args()
     found = winners(options.checkpoint, options.each, options.seed)
     if not options.check:
-        print(f"RATIOS = {stopping_levels.calibrated(found)}")
+        print(f"RATIOS = {levels.calibrated(found)}")
         return
     print(f"{options.each} winners for each length and number n of runs; naive: p <= level at every look")
     for level in (0.01, 0.05, 0.1):

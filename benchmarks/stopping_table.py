@@ -32,7 +32,7 @@ class Run:
     """A run as far as it can be trained.
 
     Attributes:
-        t: (T,) times as `lcpfn.stopping_policy.Policy` counts them, the first step at 1 or later.
+        t: (T,) times as `lcpfn.stopping.policy.Policy` counts them, the first step at 1 or later.
         y: (T,) finite values.
         work: (T,) what training to each point costs, in whole runs: the last one is 1 unless the run diverged.
         diverged: it ends before its time, with a value that is not finite.

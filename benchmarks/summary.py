@@ -13,7 +13,7 @@ import numpy as np
 from cell import COLUMNS, EVENTS, PLACE, TARGETS
 from rows import Rows
 
-from lcpfn.reliability import reliability
+from lcpfn.calibration.odds import reliability
 
 DIGITS = 6  # significant ones that are kept
 COMPARED = {target: f"{target}_crps" for target in TARGETS}  # what a skill is made of

@@ -251,18 +251,18 @@ class PFN:
         Args:
             y: (T,) one curve.
             t_query: as for `predict`.
-            **question: of `lcpfn.mcmc_verification.verify`: horizon, t, kind, metric, stretch_time, prior, sampler,
+            **question: of `lcpfn.mcmc.verification.verify`: horizon, t, kind, metric, stretch_time, prior, sampler,
                 seed.
 
         Returns:
-            lcpfn.mcmc_verification.Verification, with a `verdict`.
+            lcpfn.mcmc.verification.Verification, with a `verdict`.
 
         Raises:
             ImportError: if jax or numpyro are missing.
             ValueError: as for `predict`, if y is not one curve, or if the prior has no density to sample.
         """
         # By name: samplers know this engine, this engine no sampler.
-        return importlib.import_module("lcpfn.mcmc_verification").verify(self, y, t_query, **question)
+        return importlib.import_module("lcpfn.mcmc.verification").verify(self, y, t_query, **question)
 
     def _replay_next(self, context: Context, kind: str, metric: Metric) -> Replay:
         times = filled(context.t)

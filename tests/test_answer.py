@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pytest
 
-from lcpfn.answer import Answer, spread
 from lcpfn.belief import Belief
+from lcpfn.cli.answer import Answer, spread
+from lcpfn.logs.table import Curve
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
-from lcpfn.table import Curve
 
 
 def normal(mean: float, std: float, t: list[float], *, direction: str = "max", kind: str = "value") -> Belief:

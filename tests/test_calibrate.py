@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lcpfn.calibration import CUTS
-from lcpfn.cli import _parser, main
+from lcpfn.calibration.study import CUTS
+from lcpfn.cli import main
+from lcpfn.cli.parser import _parser
 
 FEW = ["calibrate", "--curves", "30", "--draws", "3", "--cuts", "5,50"]
 
@@ -68,7 +69,7 @@ def test_what_cannot_be_done_is_said(arguments: list[str], message: str, capsys:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("lcpfn.commands.find_spec", lambda name: None)
+    monkeypatch.setattr("lcpfn.cli.commands.find_spec", lambda name: None)
     assert main([*FEW, "--out", "nowhere"]) == 2
     assert "[train]" in capsys.readouterr().err
     assert not Path("nowhere").exists()

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import lcpfn
-from lcpfn import cli, commands
-from lcpfn.demo import CURVES
+from lcpfn.cli import commands, parser
+from lcpfn.cli.demo import CURVES
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
 
@@ -34,7 +34,7 @@ def log(tmp_path: Path) -> str:
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    code = cli.main(argv)
+    code = parser.main(argv)
     return code, *capsys.readouterr()
 
 
@@ -333,9 +333,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_open_bounds() -> None:
-    assert cli._bounds("0,") == (0.0, None)
-    assert cli._bounds(",1e3") == (None, 1000.0)
-    assert cli._bounds("-1,1") == (-1.0, 1.0)
+    assert parser._bounds("0,") == (0.0, None)
+    assert parser._bounds(",1e3") == (None, 1000.0)
+    assert parser._bounds("-1,1") == (-1.0, 1.0)
 
 
 def test_an_interrupt_is_code_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,7 +352,7 @@ def test_mistakes_of_our_own_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(commands, "demo", broken)
     with pytest.raises(KeyError):
-        cli.main(["demo"])
+        parser.main(["demo"])
 
 
 def process(*argv: str, **options: Any) -> subprocess.Popen[str]:

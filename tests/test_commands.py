@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lcpfn import cli, commands
-from lcpfn.demo import CURVES
+from lcpfn import cli
+from lcpfn.cli import commands
+from lcpfn.cli.demo import CURVES
 from lcpfn.metric import Metric
 from lcpfn.pfn import load, locate
 from lcpfn.stopping import Stopper

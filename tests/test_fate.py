@@ -8,14 +8,14 @@ import torch
 from networks import FREE, TINY, random_pfn
 
 from lcpfn import Checkpoint, Metric
-from lcpfn.answer import Answer
 from lcpfn.belief import Belief
+from lcpfn.cli.answer import Answer
 from lcpfn.config import FATES, ModelConfig
+from lcpfn.logs.table import Curve
 from lcpfn.mixture import Mixture
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, General, Paper
 from lcpfn.priors.divergence import Divergence
-from lcpfn.table import Curve
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.questions import EXPLODED, draw_fates, draw_of_runs

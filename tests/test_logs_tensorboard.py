@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcpfn import logs
-from lcpfn.logs_tensorboard import fields, masked_crc, records
+from lcpfn.logs.tensorboard import fields, masked_crc, records
 
 LOSS = [0.9, 0.7, 0.5, 0.45]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lcpfn import mcmc_chains, mcmc_smc
-from lcpfn.mcmc_density import Density, Points
+from lcpfn.mcmc import chains, smc
+from lcpfn.mcmc.density import Density, Points
 from lcpfn.priors import Domhan, Paper, families
 from lcpfn.priors.laws import LCPFN
 
@@ -46,7 +46,7 @@ def test_linear_parameters_are_those_in_which_a_family_is_affine(family):
 @pytest.mark.parametrize("prior", [Paper(), Domhan()], ids=["paper", "domhan"])
 def test_particles_of_the_prior_are_the_priors_own_curves(prior):
     density = Density(prior)
-    cloud = mcmc_smc.start(density, jax.random.key(0), 2000)
+    cloud = smc.start(density, jax.random.key(0), 2000)
     values = density.parameters(jnp.asarray(cloud.theta), jnp.asarray(cloud.beta))
     signal = prior.signal({name: np.asarray(value) for name, value in values.items()}, GRID)
     assert (signal >= 0).all() and (signal <= 1).all() and (signal[:, -1] > signal[:, 0]).all()
@@ -58,7 +58,7 @@ def test_particles_of_the_prior_are_the_priors_own_curves(prior):
 
 def test_density_is_that_of_the_prior_and_the_likelihood():
     density, y = Density(Paper()), curve(0)
-    cloud = mcmc_smc.start(density, jax.random.key(1), 64)
+    cloud = smc.start(density, jax.random.key(1), 64)
     state = density.state(jnp.asarray(cloud.theta), points(y, 20), beta=jnp.asarray(cloud.beta))
     again = density.state(state.theta, points(y, 20), z=state.z)
     np.testing.assert_allclose(again.beta, state.beta, rtol=1e-6, atol=1e-8)
@@ -83,10 +83,10 @@ def test_density_is_that_of_the_prior_and_the_likelihood():
 
 def evidence(y: np.ndarray, count: int, seed: int, *, stages: tuple[int, ...] = (), particles: int = 1024) -> float:
     density, total = Density(Paper()), 0.0
-    cloud, before = mcmc_smc.start(density, jax.random.key(seed), particles), np.zeros(100)
+    cloud, before = smc.start(density, jax.random.key(seed), particles), np.zeros(100)
     for stage in (*stages, count):
         now = points(y, stage)
-        cloud, gained, _ = mcmc_smc.advance(
+        cloud, gained, _ = smc.advance(
             density, jax.random.key(seed + stage), cloud, now, jnp.asarray(before), moves=5, threshold=0.5
         )
         before, total = np.asarray(now.weight), total + float(gained)
@@ -95,7 +95,7 @@ def evidence(y: np.ndarray, count: int, seed: int, *, stages: tuple[int, ...] = 
 
 def test_evidence_is_the_mean_likelihood_under_the_prior():
     y = curve(1)
-    cloud = mcmc_smc.start(Density(Paper()), jax.random.key(9), 200_000)
+    cloud = smc.start(Density(Paper()), jax.random.key(9), 200_000)
     values = Density(Paper()).parameters(jnp.asarray(cloud.theta), jnp.asarray(cloud.beta))
     signal = Paper().signal({name: np.asarray(v) for name, v in values.items()}, GRID[:3])
     sigma = np.asarray(values["sigma"])[:, None]
@@ -117,20 +117,18 @@ def test_stages_lead_to_the_same_evidence_as_one_step():
 def test_chains_and_particles_agree_on_the_end_of_a_curve():
     density, y = Density(Paper()), curve(2)
     now = points(y, 20)
-    cloud = mcmc_smc.start(density, jax.random.key(0), 2048)
-    cloud, _, _ = mcmc_smc.advance(density, jax.random.key(1), cloud, now, jnp.zeros(100), moves=8, threshold=0.6)
+    cloud = smc.start(density, jax.random.key(0), 2048)
+    cloud, _, _ = smc.advance(density, jax.random.key(1), cloud, now, jnp.zeros(100), moves=8, threshold=0.6)
 
     def end(theta, beta):
         values = density.parameters(jnp.asarray(theta), jnp.asarray(beta))
         return Paper().signal({name: np.asarray(v) for name, v in values.items()}, GRID[-1:])[:, 0]
 
     reference = end(cloud.theta, cloud.beta)
-    first = mcmc_smc.Cloud(cloud.theta[:4], cloud.beta[:4])
-    nuts = mcmc_chains.no_u_turn(
-        density, jax.random.key(2), first, now, warmup=200, draws=300, target_accept=0.8, depth=8
-    )
-    walkers = mcmc_smc.Cloud(cloud.theta[:60], cloud.beta[:60])
-    aies = mcmc_chains.ensemble(density, jax.random.key(3), walkers, now, burn_in=300, draws=600, thinning=10)
+    first = smc.Cloud(cloud.theta[:4], cloud.beta[:4])
+    nuts = chains.no_u_turn(density, jax.random.key(2), first, now, warmup=200, draws=300, target_accept=0.8, depth=8)
+    walkers = smc.Cloud(cloud.theta[:60], cloud.beta[:60])
+    aies = chains.ensemble(density, jax.random.key(3), walkers, now, burn_in=300, draws=600, thinning=10)
     for run in (nuts, aies):
         inside = np.isfinite(np.asarray(run.log_ratio)).reshape(-1)
         ends = end(run.theta.reshape(len(inside), -1), run.beta.reshape(len(inside), -1))[inside]

@@ -15,7 +15,7 @@ from trials import BAD, GOOD, UNIT, feed, knows_a_good_run, stopper
 import lcpfn
 from lcpfn.metric import Metric
 from lcpfn.stopping import Incumbent, Policy, Rivals, Stopper
-from lcpfn.stopping_question import Question
+from lcpfn.stopping.question import Question
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import lcpfn
 from lcpfn.metric import Metric
 from lcpfn.stopping import Policy, Rivals
-from lcpfn.stopping_levels import ratio
+from lcpfn.stopping.levels import ratio
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT, LOSS, FREE = Metric("max", bounds=(0, 1)), Metric("min", bounds=(0, None)), Metric("max")
@@ -284,7 +284,7 @@ def test_the_batch_of_the_paper_rule_decides_as_policy_does(bench: dict[str, Mod
 
 
 def test_gains_of_a_batch_are_those_of_the_rule(bench: dict[str, ModuleType]) -> None:
-    from lcpfn.stopping_question import gain_over
+    from lcpfn.stopping.question import gain_over
 
     for metric in (UNIT, LOSS, FREE):
         made = table(bench, *curves(metric, seed=2), metric=metric)

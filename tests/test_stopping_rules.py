@@ -12,13 +12,12 @@ from scipy import stats
 from statistical import Z
 
 import lcpfn
-from lcpfn import stopping_levels
 from lcpfn.belief import Belief
 from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
-from lcpfn.stopping import Policy, Rivals
-from lcpfn.stopping_question import Question
-from lcpfn.stopping_rules import best, converged, paper, worth
+from lcpfn.stopping import Policy, Rivals, levels
+from lcpfn.stopping.question import Question
+from lcpfn.stopping.rules import best, converged, paper, worth
 
 UNIT = Metric("max", bounds=(0, 1))
 
@@ -156,7 +155,7 @@ def test_converged_needs_no_other_run() -> None:
 
 
 def test_threshold_follows_villes_inequality() -> None:
-    threshold = stopping_levels.threshold
+    threshold = levels.threshold
     level = 0.05
     for runs in (1, 5, 50):
         odds = threshold(level, gap=0.001, runs=runs)
@@ -164,16 +163,16 @@ def test_threshold_follows_villes_inequality() -> None:
     assert threshold(level, gap=1, runs=5) > threshold(level, gap=0.001, runs=5)
     assert threshold(level, gap=2, runs=30, rank=3) > threshold(level, gap=2, runs=30)
     assert threshold(level, gap=50, runs=1) == level  # never above it
-    levels = [0.0001, 0.01, 0.03, 0.05, 0.2, 0.5]
-    assert np.all(np.diff([threshold(each, gap=1, runs=40) for each in levels]) > 0)
+    tried = [0.0001, 0.01, 0.03, 0.05, 0.2, 0.5]
+    assert np.all(np.diff([threshold(each, gap=1, runs=40) for each in tried]) > 0)
 
 
 def test_odds_are_compared_with_those_of_the_first_point() -> None:
-    threshold = stopping_levels.threshold_after
+    threshold = levels.threshold_after
     for start in (0.01, 0.3):
         p = threshold(start, 0.05, gap=0.001)
         assert p / (1 - p) == pytest.approx(0.05 * start / (1 - start))
-    assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == stopping_levels.CAP  # never above it
+    assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == levels.CAP  # never above it
     assert threshold(0.999, 0.05, gap=1, cap=0.01) == 0.05 and threshold(0.999, 0.3, gap=1) == 0.3
     assert threshold(0.0, 0.05, gap=1) == 0
     for wrong in (dict(level=0.0), dict(gap=0.0), dict(start=1.5), dict(start=math.nan), dict(cap=0.0)):
@@ -187,7 +186,7 @@ def test_a_run_is_compared_with_its_own_start() -> None:
     assert verdicts[0].threshold == verdicts[1].threshold
     question = run()
     start = question.prob_at_start(0.6)
-    assert verdicts[0].threshold == stopping_levels.threshold_after(start, 0.05, gap=policy().gap(question))
+    assert verdicts[0].threshold == levels.threshold_after(start, 0.05, gap=policy().gap(question))
     first = Question(question.engine, question.metric, question.t[:1], question.y[:1], question.horizon)
     assert start == first.prob_beating(0.6)
     among = best(question, Rivals((0.6,), 3), policy(start="runs")).threshold
@@ -201,17 +200,17 @@ def test_threshold_refuses_what_means_nothing(wrong: dict[str, Any]) -> None:
     with pytest.raises(
         ValueError, match=r"level must lie between|gap must be positive, rank 1 or more, runs rank or more"
     ):
-        stopping_levels.threshold(**{"level": 0.05, "gap": 9, "runs": 2, **wrong})
+        levels.threshold(**{"level": 0.05, "gap": 9, "runs": 2, **wrong})
 
 
 @pytest.fixture(scope="module", params=[100, 20])
-def found(request: pytest.FixtureRequest) -> stopping_levels.Winners:
+def found(request: pytest.FixtureRequest) -> levels.Winners:
     """Runs of the paper's prior that beat their incumbent, drawn with another seed than the stored table's."""
     torch = pytest.importorskip("torch")
     from lcpfn.priors import Paper
 
     drawn = Paper().sample(8000, torch.arange(1.0, 101.0), generator=torch.Generator().manual_seed(11))
-    return stopping_levels.winners(
+    return levels.winners(
         lcpfn.load("paper"),
         drawn.y.double().numpy()[:, : request.param],
         metric=Metric("max", bounds=(0, 1), overshoot=True),
@@ -223,22 +222,22 @@ def found(request: pytest.FixtureRequest) -> stopping_levels.Winners:
 
 @pytest.mark.parametrize("level", [0.01, 0.05, 0.1, 0.2])
 @pytest.mark.parametrize("every", [1, 5, 10])
-@pytest.mark.parametrize("start", stopping_levels.STARTS)
+@pytest.mark.parametrize("start", levels.STARTS)
 def test_runs_that_would_win_are_stopped_no_more_often_than_the_level(
-    found: stopping_levels.Winners, level: float, every: int, start: str
+    found: levels.Winners, level: float, every: int, start: str
 ) -> None:
     stopped = found.false_stops(level, every=every, start=start)
     assert stopped.mean() <= level + Z * math.sqrt(level * (1 - level) / len(stopped))
 
 
-def test_comparing_with_the_level_at_every_look_breaks_the_promise(found: stopping_levels.Winners) -> None:
+def test_comparing_with_the_level_at_every_look_breaks_the_promise(found: levels.Winners) -> None:
     """Proof of teeth: the rule that spends nothing fails the test above."""
     level, hard = 0.05, found.runs == 32
     naive = found.false_stops(level, spend=False)[hard].mean()
     assert naive > level + Z * math.sqrt(level * (1 - level) / hard.sum())
 
 
-def test_winners_win_and_are_certain_once_they_did(found: stopping_levels.Winners) -> None:
+def test_winners_win_and_are_certain_once_they_did(found: levels.Winners) -> None:
     assert len(found.p) == len(found.runs) == 300
     assert np.all((found.p >= 0) & (found.p <= 1))
     assert found.p[:, -1].mean() > 0.5 > found.p[found.runs == 32, 0].mean()
@@ -246,11 +245,11 @@ def test_winners_win_and_are_certain_once_they_did(found: stopping_levels.Winner
     assert np.all(found.p[over] == 1)
 
 
-def test_a_table_of_few_winners(found: stopping_levels.Winners) -> None:
-    table = np.array(stopping_levels.calibrated([found]))
-    assert table.shape == np.array(stopping_levels.RATIOS).shape
-    assert np.all((table >= 1) & (table <= stopping_levels.LARGEST))
-    nested = [stopping_levels.GAPS.index(gap) for gap in (1, 5, 10)]  # each looks only where those before it do
+def test_a_table_of_few_winners(found: levels.Winners) -> None:
+    table = np.array(levels.calibrated([found]))
+    assert table.shape == np.array(levels.RATIOS).shape
+    assert np.all((table >= 1) & (table <= levels.LARGEST))
+    nested = [levels.GAPS.index(gap) for gap in (1, 5, 10)]  # each looks only where those before it do
     assert np.all(np.diff(table[nested], axis=0) >= 0)  # the more rarely, the less strict
     stopped = (found.lowest() < table[0, 2] * 0.05).mean()
     assert stopped <= 0.05  # on the very winners that the table is made of

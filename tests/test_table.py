@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcpfn.table import Table, curve, number, parse, read
+from lcpfn.logs.table import Table, curve, number, parse, read
 
 LISTS = {  # the same three values, one missing
     "lines": "0.1\nnan\n0.3\n",

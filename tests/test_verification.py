@@ -11,8 +11,8 @@ from networks import random_pfn
 import lcpfn
 from lcpfn import Metric, cli
 from lcpfn.mcmc import SMC
-from lcpfn.mcmc_diagnostics import Diagnostics
-from lcpfn.mcmc_verification import Verification, verify
+from lcpfn.mcmc.diagnostics import Diagnostics
+from lcpfn.mcmc.verification import Verification, verify
 from lcpfn.priors import Paper
 
 Y = [0.20, 0.34, 0.41, 0.48, 0.50, 0.55, 0.56, 0.60, 0.59, 0.62]

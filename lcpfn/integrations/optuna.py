@@ -7,8 +7,8 @@ from typing import Any
 
 from lcpfn.metric import Metric
 from lcpfn.stopping import Audit, Decision, Policy, Rivals
-from lcpfn.stopping_audit import Auditor, after
-from lcpfn.stopping_state import Doom, Trial
+from lcpfn.stopping.audit import Auditor, after
+from lcpfn.stopping.state import Doom, Trial
 
 try:
     from optuna.pruners import BasePruner
@@ -37,7 +37,7 @@ class LearningCurvePruner(BasePruner):
         audit: share of the trials to be pruned that are let go on, so that `report` can say how often pruning is wrong.
             A trial that was given up, audited or not, has a system attribute that says so.
         seed: of the choice of those, which depends on the trial's number alone.
-        **policy: other fields of `lcpfn.stopping_policy.Policy`: level, rule, min_delta, every and so on.
+        **policy: other fields of `lcpfn.stopping.policy.Policy`: level, rule, min_delta, every and so on.
 
     Raises:
         ValueError: from `prune`, if the study has several objectives, or another direction than the metric.

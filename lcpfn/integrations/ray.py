@@ -9,7 +9,7 @@ from typing import Any
 
 from lcpfn.metric import Metric
 from lcpfn.stopping import Stopper
-from lcpfn.stopping_state import write
+from lcpfn.stopping.state import write
 
 try:
     from ray import tune

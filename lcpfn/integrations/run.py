@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from lcpfn.metric import Metric
 from lcpfn.names import metric_named
 from lcpfn.stopping import Decision, Policy, Stopper
-from lcpfn.stopping_policy import check_value
+from lcpfn.stopping.policy import check_value
 
 __all__ = ["Run"]
 

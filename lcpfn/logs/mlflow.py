@@ -12,9 +12,9 @@ import re
 from functools import partial
 from pathlib import Path
 
-from lcpfn.logs_database import query
-from lcpfn.logs_run import Run, run_of_points
-from lcpfn.table import Table, number
+from lcpfn.logs.database import query
+from lcpfn.logs.run import Run, run_of_points
+from lcpfn.logs.table import Table, number
 
 LARGEST = 1.7976931348623157e308  # stands for infinity in the database
 DELETED = "deleted"  # lifecycle_stage of a run in the bin

@@ -15,10 +15,10 @@ import numpy as np
 from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
-from lcpfn.stopping_decision import QUANTILES, Decision
-from lcpfn.stopping_levels import CAP, STARTS
-from lcpfn.stopping_question import Predictor, Question, Rivals, best_of
-from lcpfn.stopping_rules import RULES
+from lcpfn.stopping.decision import QUANTILES, Decision
+from lcpfn.stopping.levels import CAP, STARTS
+from lcpfn.stopping.question import Predictor, Question, Rivals, best_of
+from lcpfn.stopping.rules import RULES
 
 EXPLODED = 1000.0  # two values in a row this many times larger than all before, on the bad side: the run diverged
 STOPS = {"paper": "hopeless", "best": "hopeless", "worth": "not worth it", "converged": "converged"}
@@ -32,7 +32,7 @@ class Policy:
         horizon: the time at which a run ends, in steps (see first_step): its whole budget.
         metric: direction and bounds of the values; the engine's own by default.
         engine: the name of a checkpoint, read when it is first needed, or an engine.
-        rule: "best", "paper", "worth" or "converged"; see `lcpfn.stopping_rules`.
+        rule: "best", "paper", "worth" or "converged"; see `lcpfn.stopping.rules`.
         level: for "best" the chance that a run which would have beaten the incumbent is ever stopped; for "paper" and
             "converged" the probability that each look compares with.
         min_delta: by how much the incumbent has to be beaten, in units of y; for "converged" the gain that is worth
@@ -45,7 +45,7 @@ class Policy:
         nan: "stop" takes a value that is not finite for divergence, "skip" leaves it out.
         start: of "best": "own" compares later odds with those that the engine gave the run after its first point,
             "runs" with those of a run among all that are over, "higher" with the higher of both; see
-            `lcpfn.stopping_levels`.
+            `lcpfn.stopping.levels`.
         cap: of "own" and "higher": no run is stopped whose probability of winning is above this and above level.
         spend: False makes "best" compare with level itself at each look: then level bounds the share of winners among
             the stopped runs only.

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lcpfn.logs_database import query, tables
-from lcpfn.logs_run import Run, run_of_points
+from lcpfn.logs.database import query, tables
+from lcpfn.logs.run import Run, run_of_points
 
 VALUE = "value"  # what trial.report(value, step) calls it
 TYPES = {"NAN": float("nan"), "INF_POS": float("inf"), "INF_NEG": float("-inf")}  # of values that are stored as NULL

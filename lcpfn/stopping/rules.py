@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.stopping_levels import threshold_by
-from lcpfn.stopping_question import EPSILON, Question, Rivals, gain_over
+from lcpfn.stopping.levels import threshold_by
+from lcpfn.stopping.question import EPSILON, Question, Rivals, gain_over
 
 if TYPE_CHECKING:
-    from lcpfn.stopping_policy import Policy
+    from lcpfn.stopping.policy import Policy
 
 
 GRID = 200  # probabilities looked at for the target at which a verdict turns
@@ -92,7 +92,7 @@ def paper(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
 
 
 def best(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
-    """Stops when P(the run's best beats the incumbent by min_delta) is too small; see `lcpfn.stopping_levels`."""
+    """Stops when P(the run's best beats the incumbent by min_delta) is too small; see `lcpfn.stopping.levels`."""
     bar = policy.bar(rivals)
     assert bar is not None
     target = bar + run.metric.sign * policy.min_delta

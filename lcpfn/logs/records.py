@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lcpfn.logs_optuna import read_journal
-from lcpfn.logs_run import Run, run_of_records
+from lcpfn.logs.optuna import read_journal
+from lcpfn.logs.run import Run, run_of_records
+from lcpfn.logs.table import TIMES
 from lcpfn.names import plain
-from lcpfn.table import TIMES
 
 STATE = "log_history"  # the key of a trainer's state that holds its records
 SNIFFED = 1 << 16  # characters within which a state shows that key: its keys are sorted, and records come late

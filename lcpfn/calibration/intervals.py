@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from lcpfn.belief import Belief
-from lcpfn.ecdf import BAND, checked_shares
+from lcpfn.calibration.ecdf import BAND, checked_shares
 
 Array = NDArray[np.float64]
 

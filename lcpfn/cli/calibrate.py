@@ -12,8 +12,8 @@ import numpy as np
 
 from lcpfn.calibration import Report
 from lcpfn.calibration import calibrate as judge
-from lcpfn.calibration_report import JOINT
-from lcpfn.commands import _require
+from lcpfn.calibration.report import JOINT
+from lcpfn.cli.commands import _require
 from lcpfn.config import KINDS
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
@@ -61,7 +61,7 @@ def calibrate(options: Namespace) -> int:
 
 
 def _draw(folder: Path, report: Report) -> None:
-    from lcpfn import calibration_plot as plot
+    from lcpfn.calibration import plot
 
     folder.mkdir(parents=True, exist_ok=True)
     for told in report.kinds:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from lcpfn import logs
-from lcpfn.commands import _in_flags, _metric, _require, _split
+from lcpfn.cli.commands import _in_flags, _metric, _require, _split
+from lcpfn.logs.table import Curve
 from lcpfn.pfn import load
-from lcpfn.table import Curve
 
 ROWS = 8  # of the printed table, at most
 
@@ -29,7 +29,7 @@ def verify(options: Namespace) -> int:
             f"--runs and --particles must be at least 2, got {options.runs} and {options.particles}: one run cannot "
             "tell how sure it is"
         )
-    mcmc, verification = import_module("lcpfn.mcmc"), import_module("lcpfn.mcmc_verification")
+    mcmc, verification = import_module("lcpfn.mcmc"), import_module("lcpfn.mcmc.verification")
     whole = logs.read(options.file, metric=options.column, run=options.run, clock=options.time_column)
     seen, rest = _split(whole, options.observe)
     horizon = options.horizon

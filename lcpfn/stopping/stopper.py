@@ -1,12 +1,4 @@
-"""Should this run go on? One call after each evaluation, with a stated risk and a state that survives a restart.
-
-stopper = Stopper(metric=Metric("max", bounds=(0, 1)), horizon=50)
-for epoch in range(1, 51):
-    ...
-    if stopper.update("run 7", epoch, accuracy).stop:
-        break
-stopper.finish("run 7")
-"""
+"""`Stopper`: all runs of a search, judged as they report."""
 
 from __future__ import annotations
 
@@ -19,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from lcpfn.metric import Metric
-from lcpfn.stopping_audit import Audit, Auditor, after
-from lcpfn.stopping_decision import Decision
-from lcpfn.stopping_policy import Policy, check_step, check_value
-from lcpfn.stopping_question import Rivals
-from lcpfn.stopping_state import Trial, Trials, from_json, to_json, write
-
-__all__ = ["Audit", "Decision", "Incumbent", "Policy", "Rivals", "Stopper"]
+from lcpfn.stopping.audit import Audit, Auditor, after
+from lcpfn.stopping.decision import Decision
+from lcpfn.stopping.policy import Policy, check_step, check_value
+from lcpfn.stopping.question import Rivals
+from lcpfn.stopping.state import Trial, Trials, from_json, to_json, write
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,7 @@ class Stopper:
         path: a file for the state, read if it is there, and replaced as a whole after every change.
         audit: share of the runs to be stopped that are let go on, so that `report` can say how often stopping is wrong.
         seed: of the choice of those, which depends on the trial's name alone.
-        **policy: fields of `lcpfn.stopping_policy.Policy`: horizon, metric, rule, level and so on.
+        **policy: fields of `lcpfn.stopping.policy.Policy`: horizon, metric, rule, level and so on.
 
     Raises:
         ValueError: if a value is out of its range, or the state is cut off, of another version, or of another metric

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lcpfn.belief import Belief
 from lcpfn.frozen import take
-from lcpfn.mcmc_diagnostics import Diagnostics
+from lcpfn.mcmc.diagnostics import Diagnostics
 from lcpfn.priors.combination import Combination
 
 _JUDGED = 64  # joint draws of later values by which runs are compared

@@ -17,16 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from lcpfn import logs, table
-from lcpfn.answer import LEVELS, QUANTILES, Answer
+from lcpfn import logs
 from lcpfn.belief import Belief
 from lcpfn.checkpoint import Checkpoint, digest
+from lcpfn.cli.answer import LEVELS, QUANTILES, Answer
+from lcpfn.logs import table
 from lcpfn.metric import Metric
 from lcpfn.names import lower_is_better
 from lcpfn.pfn import PFN, load, locate
-from lcpfn.stopping_decision import Decision
-from lcpfn.stopping_policy import Policy
-from lcpfn.stopping_question import Rivals
+from lcpfn.stopping.decision import Decision
+from lcpfn.stopping.policy import Policy
+from lcpfn.stopping.question import Rivals
 
 DEMO_PICTURE = "lcpfn-demo.png"
 REPEATS = 20  # forecasts that the demo times
@@ -128,7 +129,7 @@ def _plain(card: Decision | None) -> dict[str, Any] | None:
 
 def demo(options: Namespace) -> int:
     """Forecasts a recorded curve, prints forecast and truth side by side, draws both."""
-    from lcpfn.demo import CURVES
+    from lcpfn.cli.demo import CURVES
 
     recording = CURVES[options.curve]
     whole = table.Curve("validation accuracy", recording.accuracy, None, "epoch")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lcpfn.stopping_question import Question
-from lcpfn.stopping_rules import Verdict
+from lcpfn.stopping.question import Question
+from lcpfn.stopping.rules import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,16 +1,4 @@
-"""Learning curves from what people have at hand: the logs of training runs, found by what is in the files.
-
-| written by | what is read |
-| --- | --- |
-| anything that writes tables | CSV, as of Keras' or Lightning's CSVLogger, and lists of numbers (`lcpfn.table`) |
-| TensorBoard writers | event files; several in one folder are restarts of one run |
-| Hugging Face Trainer | `trainer_state.json`, that of the last checkpoint |
-| Ray Tune | `result.json`, `progress.csv`, and other files of JSON lines with a time |
-| Optuna | reported values: SQLite database, journal file |
-| MLflow | SQLite database, the folders of `mlruns`, one file of a metric |
-
-No package of any of these is needed.
-"""
+"""`read` and `runs`: what a file or folder is, and which reader takes it."""
 
 from __future__ import annotations
 
@@ -19,13 +7,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lcpfn import logs_mlflow, logs_optuna, table
-from lcpfn.logs_database import is_database, tables
-from lcpfn.logs_records import is_lines, is_state, read_lines, read_state
-from lcpfn.logs_run import Run, listed, run_of_table
-from lcpfn.logs_tensorboard import is_record, read_events
+from lcpfn.logs import mlflow, optuna, table
+from lcpfn.logs.database import is_database, tables
+from lcpfn.logs.records import is_lines, is_state, read_lines, read_state
+from lcpfn.logs.run import Run, listed, run_of_table
+from lcpfn.logs.table import TIMES, VALUES, Curve
+from lcpfn.logs.tensorboard import is_record, read_events
 from lcpfn.names import plain
-from lcpfn.table import TIMES, VALUES, Curve
 
 HEAD = 1 << 16  # bytes by which a file is recognised
 EVENTS = "tfevents"  # in the name of every event file
@@ -43,7 +31,7 @@ def read(
     Args:
         path: file or folder, "-" for the standard input.
         metric: its name in the log, capitals and separators aside (in a table without names, its number). None: a
-            well-known name of an accuracy (`lcpfn.table.VALUES`), or the only metric.
+            well-known name of an accuracy (`lcpfn.logs.table.VALUES`), or the only metric.
         run: the name of a run where there are several, or a part of that name between slashes.
         clock: name of the times, such as "step"; "rows" counts values from 1. None: count values, unless the log has
             times that count otherwise, which is an error because a horizon could mean either.
@@ -153,8 +141,8 @@ def _of_file(path: Path, name: str) -> list[Run] | None:
         return [read_state(path, name=name)[1]]
     if text.startswith("{") and is_lines(first if len(first) < len(text) else _first_line(path)):
         return read_lines(path, name=name)
-    if logs_mlflow.is_line(first):
-        return [logs_mlflow.read_file(path)]
+    if mlflow.is_line(first):
+        return [mlflow.read_file(path)]
     return None
 
 
@@ -168,9 +156,9 @@ def _of_folder(folder: Path) -> Iterator[Run]:
         count += len(names)
         if count > MAX_FILES:
             raise ValueError(f"{folder} holds more than {MAX_FILES:,} files: give the folder of the run itself")
-        if logs_mlflow.is_run(here):
+        if mlflow.is_run(here):
             inner.clear()
-            if (tracked := logs_mlflow.read_run(here)) is not None:
+            if (tracked := mlflow.read_run(here)) is not None:
                 yield tracked
             continue
         files = sorted(name for name in names if not name.startswith("."))
@@ -209,9 +197,9 @@ def _of_member(path: Path, name: str) -> list[Run]:
 def _of_database(path: Path) -> list[Run] | None:
     found = tables(path)
     if {"studies", "trials", "trial_intermediate_values"} <= found:
-        return logs_optuna.read_database(path)
+        return optuna.read_database(path)
     if {"runs", "metrics", "latest_metrics"} <= found:
-        return logs_mlflow.read_database(path)
+        return mlflow.read_database(path)
     return None
 
 

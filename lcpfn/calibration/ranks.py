@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from lcpfn.belief import Belief
-from lcpfn.ecdf import BAND, EcdfDifference, ecdf_difference
+from lcpfn.calibration.ecdf import BAND, EcdfDifference, ecdf_difference
 from lcpfn.frozen import frozen
 from lcpfn.metric import Metric
 

@@ -18,8 +18,8 @@ from numpyro.infer import AIES as Ensemble
 from numpyro.infer import MCMC as Chains
 from numpyro.infer import NUTS as NoUTurn
 
-from lcpfn.mcmc_density import Density, Points
-from lcpfn.mcmc_smc import Cloud
+from lcpfn.mcmc.density import Density, Points
+from lcpfn.mcmc.smc import Cloud
 
 
 class Run(NamedTuple):

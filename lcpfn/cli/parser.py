@@ -1,4 +1,4 @@
-"""The command `lcpfn`: what it takes, and how it ends; what it does stands in `lcpfn.commands`."""
+"""The command `lcpfn`: what it takes, and how it ends; what it does stands in `lcpfn.cli.commands`."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["train"]:  # its flags are made from its own options, and need torch to be asked for
-        from lcpfn import commands
+        from lcpfn.cli import commands
 
         return commands.train(arguments[1:])
     options = _parser().parse_args(arguments)
     if options.command == "calibrate":
-        from lcpfn import calibrate
+        from lcpfn.cli import calibrate
 
         return calibrate.calibrate(options)
     if options.command == "verify":
-        from lcpfn import verify
+        from lcpfn.cli import verify
 
         return verify.verify(options)
-    from lcpfn import commands
+    from lcpfn.cli import commands
 
     run = {"predict": commands.predict, "demo": commands.demo, "info": commands.info}[options.command]
     return run(options)
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Forecasts a recorded learning curve and shows what happened; writes a picture, prints a table.",
         allow_abbrev=False,
     )
-    # The names of lcpfn.demo.CURVES; a test keeps them equal. Reading them there would load NumPy for --help.
+    # The names of lcpfn.cli.demo.CURVES; a test keeps them equal. Reading them there would load NumPy for --help.
     demo.add_argument("--curve", choices=("slow", "fast", "noisy"), default="slow", help="default: slow")
     demo.add_argument("--observe", type=_count, default=20, metavar="N", help="epochs that are seen (default: 20)")
     demo.add_argument("--out", metavar="FILE", help="the picture (default: lcpfn-demo.png); its ending says the format")

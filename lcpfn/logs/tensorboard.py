@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lcpfn.logs_run import Run, run_of_points
+from lcpfn.logs.run import Run, run_of_points
 
 LARGEST = 1 << 20  # bytes of a record that is looked into; larger ones hold pictures and graphs, no scalars
 # TensorProto.dtype -> how its tensor_content is read, and the number of the field that holds its values otherwise.

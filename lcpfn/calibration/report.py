@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Array
-from lcpfn.coverage import Coverage
-from lcpfn.ecdf import EcdfDifference
-from lcpfn.ranks import Sbc
-from lcpfn.reliability import Reliability
+from lcpfn.calibration.ecdf import EcdfDifference
+from lcpfn.calibration.intervals import Coverage
+from lcpfn.calibration.odds import Reliability
+from lcpfn.calibration.ranks import Sbc
 
 JOINT = 3  # later times whose values are drawn together
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Belief
+from lcpfn.logs.table import Curve
 from lcpfn.surprise import Surprise
-from lcpfn.table import Curve
 
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals in the table
 ORIGINS = {"name": "by its name", "log": "by the log", "checkpoint": "by the checkpoint"}  # of what nobody said

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import betaincinv
 
-from lcpfn.stopping_decision import Decision
-from lcpfn.stopping_policy import Policy
-from lcpfn.stopping_question import Rivals
-from lcpfn.stopping_state import Doom, Trial
+from lcpfn.stopping.decision import Decision
+from lcpfn.stopping.policy import Policy
+from lcpfn.stopping.question import Rivals
+from lcpfn.stopping.state import Doom, Trial
 
 
 @dataclass(frozen=True)

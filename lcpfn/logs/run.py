@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lcpfn.logs.table import TIMES, Table
 from lcpfn.names import plain
-from lcpfn.table import TIMES, Table
 
 SHOWN = 20  # names that an error lists before it counts the rest
 

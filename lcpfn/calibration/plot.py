@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcpfn.calibration_report import Calibration
-from lcpfn.ecdf import EcdfDifference
+from lcpfn.calibration.ecdf import EcdfDifference
+from lcpfn.calibration.odds import Reliability
+from lcpfn.calibration.report import Calibration
 from lcpfn.plot import BANDS, BLACK, GREY, MEDIAN, TRUTH, _axes
-from lcpfn.reliability import Reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

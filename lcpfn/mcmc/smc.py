@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lcpfn.mcmc_density import Density, Points, State
+from lcpfn.mcmc.density import Density, Points, State
 
 PROPOSED = 2**16  # proposals of the prior at once
 PATIENCE = 64  # such batches

@@ -1,9 +1,4 @@
-"""Calibration: whether an engine's beliefs mean what they say. Known curves are cut off, asked about, and compared.
-
-`calibrate` does all of it; its parts are here as well, for beliefs and draws of your own.
-
-Letters: B curves, T points, C cut-offs, Q queries of one curve, N curves that are judged at a cut-off.
-"""
+"""`calibrate`: known curves are cut off, asked about, and compared."""
 
 from __future__ import annotations
 
@@ -14,38 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lcpfn.belief import Array
-from lcpfn.calibration_plot import coverage_plot, ecdf_plot, reliability_plot
-from lcpfn.calibration_report import JOINT, Calibration, Report
+from lcpfn.calibration.ecdf import ecdf_difference
+from lcpfn.calibration.intervals import LEVELS, coverage, one_each, pit, sharpness
+from lcpfn.calibration.odds import reliability
+from lcpfn.calibration.ranks import Predicts, joint_draws, tarp
+from lcpfn.calibration.report import JOINT, Calibration, Report
 from lcpfn.config import KINDS
-from lcpfn.coverage import LEVELS, Coverage, coverage, one_each, pit, sharpness
-from lcpfn.ecdf import EcdfDifference, ecdf_bands, ecdf_difference
 from lcpfn.metric import Metric
-from lcpfn.ranks import Predicts, Sbc, joint_draws, sbc, sbc_ranks, tarp
-from lcpfn.reliability import Reliability, reliability
-
-__all__ = [
-    "Calibration",
-    "Coverage",
-    "EcdfDifference",
-    "Reliability",
-    "Report",
-    "Sbc",
-    "calibrate",
-    "coverage",
-    "coverage_plot",
-    "ecdf_bands",
-    "ecdf_difference",
-    "ecdf_plot",
-    "joint_draws",
-    "one_each",
-    "pit",
-    "reliability",
-    "reliability_plot",
-    "sbc",
-    "sbc_ranks",
-    "sharpness",
-    "tarp",
-]
 
 CUTS = (10, 20, 40, 80)  # points seen: the columns of the LC-PFN paper
 ASKED = 5  # random later times of each curve, at each cut-off

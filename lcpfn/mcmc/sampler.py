@@ -21,10 +21,11 @@ try:
     import jax
     import jax.numpy as jnp
 
-    from lcpfn import mcmc_chains, mcmc_smc
-    from lcpfn.mcmc_density import Density, Points
-    from lcpfn.mcmc_diagnostics import ConvergenceWarning, Diagnostics, bfmi, judged, warn
-    from lcpfn.mcmc_posterior import Posterior, SampledBelief
+    from lcpfn.mcmc import smc
+    from lcpfn.mcmc.chains import ensemble, no_u_turn
+    from lcpfn.mcmc.density import Density, Points
+    from lcpfn.mcmc.diagnostics import ConvergenceWarning, Diagnostics, bfmi, judged, warn
+    from lcpfn.mcmc.posterior import Posterior, SampledBelief
     from lcpfn.priors.combination import Combination
     from lcpfn.priors.paper import Paper
 except ImportError as error:
@@ -204,10 +205,10 @@ class MCMC:
             float(total),
         )
 
-    def _cloud(self, key: Any, points: Points, settings: SMC) -> tuple[mcmc_smc.Cloud, float]:
+    def _cloud(self, key: Any, points: Points, settings: SMC) -> tuple[smc.Cloud, float]:
         start, go = jax.random.split(key)
-        cloud = mcmc_smc.start(self.density, start, settings.particles)
-        cloud, evidence, _ = mcmc_smc.advance(
+        cloud = smc.start(self.density, start, settings.particles)
+        cloud, evidence, _ = smc.advance(
             self.density,
             go,
             cloud,
@@ -227,9 +228,9 @@ class MCMC:
         begin, go = jax.random.split(key)
         wanted = settings.chains if isinstance(settings, NUTS) else settings.walkers
         first, _ = self._cloud(begin, points, SMC(particles=max(512, 2 * wanted), runs=1, moves=5, threshold=0.5))
-        first = mcmc_smc.Cloud(first.theta[:wanted], first.beta[:wanted])
+        first = smc.Cloud(first.theta[:wanted], first.beta[:wanted])
         if isinstance(settings, NUTS):
-            run = mcmc_chains.no_u_turn(
+            run = no_u_turn(
                 self.density,
                 go,
                 first,
@@ -241,7 +242,7 @@ class MCMC:
             )
         else:
             thinning = max(1, settings.samples * settings.walkers // settings.kept)
-            run = mcmc_chains.ensemble(
+            run = ensemble(
                 self.density, go, first, points, burn_in=settings.burn_in, draws=settings.samples, thinning=thinning
             )
         run = jax.tree.map(np.asarray, run)

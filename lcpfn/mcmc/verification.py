@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from lcpfn.belief import Belief
 from lcpfn.context import read_context
 from lcpfn.frozen import frozen
-from lcpfn.mcmc import MCMC, SMC, Sampler
-from lcpfn.mcmc_diagnostics import MAX_SPREAD, ConvergenceWarning
-from lcpfn.mcmc_posterior import SampledBelief
+from lcpfn.mcmc.diagnostics import MAX_SPREAD, ConvergenceWarning
+from lcpfn.mcmc.posterior import SampledBelief
+from lcpfn.mcmc.sampler import MCMC, SMC, Sampler
 from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
 from lcpfn.priors.combination import Combination
