@@ -18,17 +18,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import cases
 import curves
 import numpy as np
-import opponents_networks as networks
-import report
-import scores
 import torch
-from contest import RealCurve, facts
-from opponents_normalise import UNIT, Normaliser
+from contest import cases, scores
+from contest.terms import RealCurve, facts
+from opponents import networks
+from opponents.normalise import UNIT, Normaliser
 from real_curves import QUICK_PER_TASK, QUICK_TASKS, SEED, Library, Plan, Read, cells
 from record import Record, parser, say
+from reports.text import markdown
 
 from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
@@ -167,7 +166,7 @@ def table(results: dict[str, Any]) -> str:
         lines.append([f"`{name}`", f"{told['forecasts']:,}", *_numbers(told)])
     if (mean := results["average"]) is not None:
         lines.append([f"average of {mean['sources']}, worse in {mean['worse_where_it_rings']}", "", *_numbers(mean)])
-    return report.markdown(lines)
+    return markdown(lines)
 
 
 def _numbers(told: dict[str, Any]) -> list[str]:

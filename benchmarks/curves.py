@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import official
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from contest import RealCurve
-from raw import SPLITS, Kinds, Raw, assemble, chosen, side, wanted
+from contest.terms import RealCurve
+from measured import official
+from measured.raw import SPLITS, Kinds, Raw, assemble, chosen, side, wanted
 
 VARIABLE = "LCPFN_CURVES"
 DEFAULT = Path(__file__).resolve().parent.parent.parent / "shared" / "curves"

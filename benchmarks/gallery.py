@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cases
 import curves
 import numpy as np
-import opponents
-import scores
-from contest import Method, RealCurve
+from contest import cases, scores
+from contest.rows import Rows, Store
+from contest.terms import Method, RealCurve
+from opponents import registry
 from real_curves import SEED, Library, Places, Plan, Read, cells
 from record import ROOT, say
-from rows import Rows, Store
 
 from lcpfn import plot
 from lcpfn.belief import Belief
@@ -116,7 +115,7 @@ def draw(name: str, *, sources: Sequence[str], places: Places, make: Callable[[s
     """Pages of all sources that the method has rows of; how many.
 
     Args:
-        name: of the method, as in the table of opponents.
+        name: of the method, as in the table of registry.
         sources: all that there are.
         places: of the rows, and as `results` the folder for the pages.
         make: makes a method of its name.
@@ -144,7 +143,7 @@ def draw(name: str, *, sources: Sequence[str], places: Places, make: Callable[[s
 def main(
     arguments: Sequence[str] | None = None,
     *,
-    make: Callable[[str], Method] = opponents.make,
+    make: Callable[[str], Method] = registry.make,
     read: Read = curves.read,
     sources: Sequence[str] | None = None,
 ) -> int:
@@ -157,7 +156,7 @@ def main(
         sources: that there are; None: those of curves.py.
     """
     made = argparse.ArgumentParser(prog="python benchmarks/gallery.py", description=(__doc__ or "").split("\n")[0])
-    made.add_argument("method", help="a name of opponents.py")
+    made.add_argument("method", help="a name of opponents/registry.py")
     made.add_argument(
         "--rows", type=Path, default=ROOT / "runs" / "real", help="of real_curves.py (default: runs/real)"
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from contest import RealCurve
+from contest.terms import RealCurve
 from record import ROOT, Record, parser, say
 from traits import LIMIT, TRAITS, traits
 

@@ -19,6 +19,7 @@ import exam
 import report
 from published import PUBLISHED, SOURCE, TARGET
 from record import ROOT, Record, parser, say
+from reports.text import markdown
 
 from lcpfn.coordinates import Coordinates
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, train
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             record.write(results, complete=False)
     record.write(results, complete=True)
     for table in ("ablations",) if told.ablations else ("quality", "crps", "calibration"):
-        print("\n" + report.markdown(report.TABLES[table].rows(results)))
+        print("\n" + markdown(report.TABLES[table].rows(results)))
     print(f"\n{record.path}")
     return 0
 

@@ -24,16 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cases
-import cell
 import curves
-import opponents
-import scoreboard
-import scores
-from contest import Method, RealCurve, facts
+from contest import cases, cell, scores
+from contest.rows import Store
+from contest.summary import summary
+from contest.terms import Method, RealCurve, facts
+from opponents import registry
 from record import QUICK, RESULTS, ROOT, Record, parser, say
-from rows import Store
-from summary import summary
+from reports import scoreboard
 
 SCRIPT = "benchmarks/real_curves.py"
 PROTOCOL = 1  # goes up when the same command would give other numbers
@@ -155,7 +153,7 @@ def compete(
     """Whether the JSON of a method in a source is there now; False: time was up, the cells so far are kept.
 
     Args:
-        name: of the method, as in the table of opponents.
+        name: of the method, as in the table of registry.
         source: its name.
         library: of curves.
         make: makes a method of its name.
@@ -233,8 +231,8 @@ def flags() -> argparse.ArgumentParser:
 def main(
     arguments: Sequence[str] | None = None,
     *,
-    methods: Sequence[str] = opponents.CHEAP,
-    make: Make = opponents.make,
+    methods: Sequence[str] = registry.CHEAP,
+    make: Make = registry.make,
     read: Read = curves.read,
     sources: Sequence[str] | None = None,
 ) -> int:

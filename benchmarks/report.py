@@ -20,17 +20,14 @@ from operator import ge
 from pathlib import Path
 from typing import Any
 
-import report_mcmc
-import report_stopping
-import report_training
+from reports import mcmc, stopping, training
+from reports.text import Rows, duration, markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "checkpoints" / "README.md", ROOT / "benchmarks" / "README.md")
 FIGURES = ROOT / "benchmarks" / "figures"
 MARKED = re.compile(r"<!-- table:(?P<name>\S+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 BEGIN = re.compile(r"<!-- table:(\S+) -->")
-
-Rows = list[list[str]]  # the first is the head
 
 
 @dataclass(frozen=True)
@@ -156,14 +153,14 @@ TABLES = {
     "speed": Table("speed", speed, "python benchmarks/speed.py"),
     "speedrun": Table("speedrun", speedrun, "python benchmarks/speedrun.py"),
     "ablations": Table("ablations", ablations, "python benchmarks/prior_quality.py --ablations"),
-    "versus_mcmc": Table("versus_mcmc", report_mcmc.gaps, report_mcmc.COMMAND),
-    "mcmc_networks": Table("versus_mcmc", report_mcmc.networks, report_mcmc.COMMAND),
-    "mcmc_scores": Table("versus_mcmc", report_mcmc.scores, report_mcmc.COMMAND),
-    "mcmc_convergence": Table("versus_mcmc", report_mcmc.convergence, report_mcmc.COMMAND),
-    **{name: Table("stopping", rows, report_stopping.COMMAND) for name, rows in report_stopping.TABLES.items()},
-    **{name: Table("training_speed", rows, report_training.COMMAND) for name, rows in report_training.TABLES.items()},
-    "scaling": Table("scaling", report_training.scaling, report_training.SCALING),
-    "stopping-search": Table("stopping_search", report_stopping.search, report_stopping.SEARCH),
+    "versus_mcmc": Table("versus_mcmc", mcmc.gaps, mcmc.COMMAND),
+    "mcmc_networks": Table("versus_mcmc", mcmc.networks, mcmc.COMMAND),
+    "mcmc_scores": Table("versus_mcmc", mcmc.scores, mcmc.COMMAND),
+    "mcmc_convergence": Table("versus_mcmc", mcmc.convergence, mcmc.COMMAND),
+    **{name: Table("stopping", rows, stopping.COMMAND) for name, rows in stopping.TABLES.items()},
+    **{name: Table("training_speed", rows, training.COMMAND) for name, rows in training.TABLES.items()},
+    "scaling": Table("scaling", training.scaling, training.SCALING),
+    "stopping-search": Table("stopping_search", stopping.search, stopping.SEARCH),
 }
 
 
@@ -188,7 +185,7 @@ def text(name: str, folder: Path) -> str:
 
 def _contest(name: str, folder: Path) -> str:
     """A table of the contest on real curves, which is made of many results."""
-    import scoreboard
+    from reports import scoreboard
 
     if name not in scoreboard.TABLES:
         raise Stale(f"there is no table {name!r}: write one of {', '.join([*TABLES, *scoreboard.TABLES])}")
@@ -204,43 +201,6 @@ def caption(whole: dict[str, Any]) -> str:
     used = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "torch") if name in versions)
     where = f"{device['processor']}, {device['cores']} cores; {used}; seed {whole['seed']}"
     return f"`{whole['command']}` at {whole['commit']} on {whole['date']}: {where}."
-
-
-def markdown(rows: Rows) -> str:
-    """A table in Markdown that is also readable as it is; the first column is text, the others are numbers.
-
-    >>> print(markdown([["a", "b"], ["one", "1"]]))
-    | a   | b |
-    | --- | -: |
-    | one | 1 |
-    """
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [[row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:]))] for row in rows]
-    lines.insert(1, ["-" * max(3, widths[0]), *("-" * max(1, width - 1) + ":" for width in widths[1:])])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def duration(seconds: float) -> str:
-    """Seconds with three digits, in the unit that suits them.
-
-    >>> [duration(x) for x in (0.00123, 0.5, 12.34, 600, 9000)]
-    ['1.23 ms', '500 ms', '12.3 s', '10.0 min', '2.50 h']
-    """
-    for below, factor, unit in ((1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min")):
-        if seconds < below:
-            return f"{_digits(seconds * factor)} {unit}"
-    return f"{_digits(seconds / 3600)} h"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
-
-
-def span(row: dict[str, Any]) -> str:
-    """A row of the speed table as a line of progress."""
-    seconds = row["seconds"]
-    memory = f", {row['peak_bytes'] / 1e6:,.0f} MB at the peak" if "peak_bytes" in row else ""
-    return f"{duration(seconds['median'])} ({duration(seconds['low'])} to {duration(seconds['high'])}){memory}"
 
 
 def fill(document: str, folder: Path) -> str:
@@ -303,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.write_text(after)
             print(f"{_place(path)} written")
     if told.figures:
-        import figures
+        from reports import figures
 
         for path in figures.draw(told.results, told.figures):
             print(f"{path.name} drawn")

@@ -20,9 +20,9 @@ from typing import Any
 
 import exam
 import numpy as np
-import report
-import report_training
 from record import RESULTS, ROOT, Record, parser, say
+from reports import training
+from reports.text import markdown
 from training_speed import coordinates
 
 from lcpfn.checkpoint import Checkpoint
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record.write(results, complete=False)
     if results["runs"]:
         record.write(results, complete=not left)
-        print("\n" + report.markdown(report_training.scaling(results)))
+        print("\n" + markdown(training.scaling(results)))
         print(f"\n{record.path}")
     if left:
         say(f"{len(left)} of {len(plan)} runs are not done: run it again to go on")

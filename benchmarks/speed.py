@@ -26,6 +26,7 @@ import numpy as np
 import report
 from memory import peak_bytes
 from record import Record, parser, say
+from reports.text import markdown, span
 
 import lcpfn
 from lcpfn.checkpoint import digest
@@ -87,11 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for measure in measures:
         for row in measure():
             results["rows"].append(row)
-            say(f"{row['what']}: {report.span(row)}")
+            say(f"{row['what']}: {span(row)}")
         record.write(results, complete=False)
     compare(pfn, results, 3 if quick else 50)
     record.write(results, complete=True)
-    print("\n" + report.markdown(report.TABLES["speed"].rows(results)))
+    print("\n" + markdown(report.TABLES["speed"].rows(results)))
     print(f"\n{record.path}")
     return 0
 
@@ -213,7 +214,7 @@ def compare(pfn: PFN, results: dict[str, Any], repetitions: int) -> None:
     size = sum(parameter.numel() for parameter in network.parameters())
     what = f"LC-PFN's layout at the size of P3 ({size / 1e6:.1f}M, torch, random weights): the same curve and query"
     results["rows"].append(row(what, theirs))
-    say(f"{what}: {report.span(results['rows'][-1])}")
+    say(f"{what}: {span(results['rows'][-1])}")
     ratios = [theirs_s / ours_s for theirs_s, ours_s in zip(theirs, ours)]
     results["original"] = {
         "parameters": size,

@@ -19,6 +19,7 @@ import exam
 import report
 from published import PUBLISHED, SOURCE, TARGET
 from record import ROOT, Record, parser, say
+from reports.text import markdown
 
 from lcpfn.training import PRESETS, Options, train
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results["runs"].append(run(each, preset, told, curves))
         record.write(results, complete=False)
     record.write(results, complete=True)
-    print("\n" + report.markdown(report.TABLES["speedrun"].rows(results)))
+    print("\n" + markdown(report.TABLES["speedrun"].rows(results)))
     print(f"\n{record.path}")
     return 0
 

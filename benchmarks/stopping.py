@@ -24,18 +24,17 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import cases
 import curves
 import numpy as np
-import report
-import report_stopping
-import stopping_overhead
-import stopping_scores as scores
-from contest import RealCurve
+from contest import cases
+from contest.terms import RealCurve
 from record import QUICK, ROOT, Record, parser, say
-from stopping_rules import NONE, names, rules
-from stopping_summary import summary
-from stopping_table import GOOD, LEAST_RUNS, LEFT_OUT, Table, tables
+from reports import stopping
+from reports.text import markdown
+from searches import overhead, scores
+from searches.rules import NONE, names, rules
+from searches.summary import summary
+from searches.table import GOOD, LEAST_RUNS, LEFT_OUT, Table, tables
 
 from lcpfn.checkpoint import digest
 from lcpfn.pfn import locate
@@ -163,11 +162,11 @@ def main(
         if found := _rows(source, told, read, folder / f"{source}.jsonl"):
             rows[source] = found
             record.write(summary(rows, seed=SEED), complete=False)
-    overhead = stopping_overhead.measure(told.checkpoint, count=5 if told.quick else 100)
-    results = {**summary(rows, seed=SEED), "overhead": overhead}
+    costs = overhead.measure(told.checkpoint, count=5 if told.quick else 100)
+    results = {**summary(rows, seed=SEED), "overhead": costs}
     record.write(results, complete=True)
-    for name, table in report_stopping.TABLES.items():
-        print(f"\n{name}\n{report.markdown(table(results))}")
+    for name, table in stopping.TABLES.items():
+        print(f"\n{name}\n{markdown(table(results))}")
     print(f"\n{record.path}")
     return 0
 

@@ -23,13 +23,13 @@ from typing import Any
 import curves
 import numpy as np
 import optuna
-import report
-import report_stopping
-import stopping_scores as scores
-from contest import RealCurve
+from contest.terms import RealCurve
 from record import Record, parser, say
-from stopping_replay import Trace
-from stopping_table import Table, tables
+from reports import stopping
+from reports.text import markdown
+from searches import scores
+from searches.replay import Trace
+from searches.table import Table, tables
 
 from lcpfn.integrations.optuna import LearningCurvePruner
 
@@ -158,7 +158,7 @@ def main(
             say(f"{source}, {table.task}, {table.name}")
     results = _results(rows)
     record.write(results, complete=True)
-    print(f"\n{report.markdown(report_stopping.search(results))}\n\n{record.path}")
+    print(f"\n{markdown(stopping.search(results))}\n\n{record.path}")
     return 0
 
 

@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import report
-import report_training
 import torch
 import training_opponent
 from memory import forget_peak, peak_bytes
 from record import Record, parser, say
+from reports import training
+from reports.text import markdown
 from speed import spread
 
 from lcpfn.coordinates import Coordinates
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(count)
         product = {precision: products(device, precision, quick=quick) for precision in ("bfloat16", "float32")}
         results["products"].append({"device": device, "threads": count, **product})
-        say(f"{device}, {count} threads: " + report_training.capacity(results["products"][-1]))
+        say(f"{device}, {count} threads: " + training.capacity(results["products"][-1]))
         modes = told.modes.split(",") if device == "cuda" else ["eager"]
         sizes = {n: batches if device == "cuda" else [4 if quick else CPU_BATCH.get(n, 64)] for n in presets}
         for cell in [(n, p, b, m) for n in presets for p in priors for b in sizes[n] for m in modes]:
@@ -80,16 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if "failed" not in row:
                 row["share"] = row["flops"] / product["bfloat16"]["median"]
             results["rows"].append(row)
-            say(report_training.line(row))
+            say(training.line(row))
             record.write(results, complete=False)
         for size in [] if told.no_original else training_opponent.SIZES:
             batch = 2 if quick else max(batches) if device == "cuda" else None
             results["original"].append(compare(size, device=device, threads=count, quick=quick, batch=batch))
             record.write(results, complete=False)
     record.write(results, complete=True)
-    for name, table in report_training.TABLES.items():
+    for name, table in training.TABLES.items():
         if name.startswith("training-"):
-            print(f"\n{report.markdown(table(results))}")
+            print(f"\n{markdown(table(results))}")
     print(f"\n{record.path}")
     return 0
 

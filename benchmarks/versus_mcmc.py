@@ -27,6 +27,7 @@ import report
 import samplers
 from published import PUBLISHED, SOURCE
 from record import ROOT, Record, parser, say
+from reports.text import markdown
 
 SCRIPT = "benchmarks/versus_mcmc.py"
 CURVES, REFERENCE_CURVES = 200, 100
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     complete = all(len(load(method, folder)) >= method.curves for method in made.values())
     record.write(results, complete=complete)
     for table in ("versus_mcmc", "mcmc_scores", "mcmc_convergence"):
-        print("\n" + report.markdown(report.TABLES[table].rows(results)))
+        print("\n" + markdown(report.TABLES[table].rows(results)))
     print(f"\n{record.path}")
     return 0
 

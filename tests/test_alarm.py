@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def bench() -> dict[str, ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        return {name: importlib.import_module(name) for name in ("alarm", "cases", "contest", "opponents_networks")}
+        return {
+            name.rpartition(".")[2]: importlib.import_module(name)
+            for name in ("alarm", "contest.cases", "contest.terms", "opponents.networks")
+        }
 
 
 def test_calm_forecasts_weigh_the_cut_offs_as_those_with_an_alarm(bench: dict[str, ModuleType]) -> None:
@@ -47,7 +50,7 @@ def rising(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
             y[12:16] += draw.uniform(0.3, 0.6)
             y[50:] += 0.2
         facts = dict(name="val/error", metric=Metric("min", bounds=(0, 1)), t=np.arange(1.0, 61) * 500)
-        found.append(bench["contest"].RealCurve(source=source, task="a", run=str(run), y=np.clip(y, 0, 1), **facts))
+        found.append(bench["terms"].RealCurve(source=source, task="a", run=str(run), y=np.clip(y, 0, 1), **facts))
     return found
 
 

@@ -33,7 +33,7 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
-curves, raw, lattice = load("curves"), load("raw"), load("lattice")
+curves, raw, lattice = load("curves"), load("measured.raw"), load("measured.lattice")
 HERE = curves.folder()
 REAL = pytest.mark.skipif(HERE is None, reason=curves.MISSING)
 
@@ -63,7 +63,7 @@ def write(path: Path, rows: list[Row]) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty collection."""
     monkeypatch.setenv("LCPFN_CURVES", str(tmp_path))
-    for each in load("official").SOURCES.values():
+    for each in load("measured.official").SOURCES.values():
         monkeypatch.delenv(each.variable, raising=False)
     return tmp_path
 
@@ -230,7 +230,7 @@ def test_two_values_say_nothing_of_the_step(y: list[float]) -> None:
     assert lattice.resolution(y) == 0
 
 
-@pytest.mark.parametrize("module", [raw, lattice, load("official_pd1")])
+@pytest.mark.parametrize("module", [raw, lattice, load("measured.pd1")])
 def test_examples(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted

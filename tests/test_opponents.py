@@ -46,14 +46,14 @@ class Contestants:
 def opponents() -> Iterator[Contestants]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        module = importlib.import_module("opponents")
+        module = importlib.import_module("opponents.registry")
         methods, reasons = {}, {}
         for name in NAMES:
             try:
                 methods[name] = module.make(name)
             except module.Unavailable as reason:
                 reasons[name] = str(reason)
-        made = importlib.import_module("opponents_networks")
+        made = importlib.import_module("opponents.networks")
         if "lc-pfn" in reasons and made.DEFAULT_PUBLISHED.exists():  # poor, but it must not break either
             methods["lc-pfn"] = made.original(made.DEFAULT_PUBLISHED)
             del reasons["lc-pfn"]
@@ -74,7 +74,7 @@ def power_law(seed: int, size: int = 100, noise: float = 0.002, alpha: float = 0
 
 def curves_of(rows: list[np.ndarray], metric: Metric) -> list[Any]:
     """Each as the only curve of a task."""
-    made = importlib.import_module("contest").RealCurve
+    made = importlib.import_module("contest.terms").RealCurve
     return [made("here", str(i), "0", "y", metric, np.arange(1.0, len(y) + 1), y) for i, y in enumerate(rows)]
 
 
@@ -98,7 +98,7 @@ def test_a_method_without_its_checkpoint_says_so(opponents: Contestants, monkeyp
 def test_a_network_that_failed_to_learn_does_not_stand_for_lc_pfn(
     opponents: Contestants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = importlib.import_module("opponents_networks")
+    made = importlib.import_module("opponents.networks")
     if not made.DEFAULT_PUBLISHED.exists():
         pytest.skip("there is no checkpoint of the original layout")
     monkeypatch.setattr(made, "LEAST_SCORE", 10.0)
@@ -254,7 +254,7 @@ def test_a_fit_is_calibrated_on_curves_of_its_own_formula(
     opponents: Contestants, factor: float, calibrated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bootstrap and noise alone; on top of them stands the allowance for curves that leave the formula."""
-    monkeypatch.setattr(importlib.import_module("opponents_fits"), "MISFIT", 0.0)
+    monkeypatch.setattr(importlib.import_module("opponents.fits"), "MISFIT", 0.0)
     size = 400
     drawn = [power_law(100 + i, size=60, noise=0.02, alpha=0.3 + i / size) for i in range(size)]
     t = drawn[0][0]
@@ -273,7 +273,7 @@ def test_a_fit_is_calibrated_on_curves_of_its_own_formula(
 
 @pytest.mark.parametrize("metric", [UNIT, LOSS, FREE, Metric("max", bounds=(1, None)), Metric("min", bounds=(0, 5))])
 def test_the_normalisation_is_a_change_of_variables(opponents: Contestants, metric: Metric) -> None:
-    normaliser = importlib.import_module("opponents_normalise").Normaliser
+    normaliser = importlib.import_module("opponents.normalise").Normaliser
     y = np.array([2.0, 1.6, 1.4, 1.35]) if metric.direction == "min" else np.array([1.0, 1.4, 1.6, 1.7])
     y = y / 2 if metric == UNIT else y
     made = normaliser.of(metric.sign * y, metric)
@@ -300,7 +300,7 @@ def test_the_normalisation_is_a_change_of_variables(opponents: Contestants, metr
 def test_the_published_network_answers_as_on_the_exam(opponents: Contestants) -> None:
     method = opponents["lc-pfn"]
     exam = importlib.import_module("exam")
-    made = importlib.import_module("opponents_networks")
+    made = importlib.import_module("opponents.networks")
     answers = exam.OriginalAnswers(Checkpoint.read(made.DEFAULT_PUBLISHED))
     t, y = power_law(10)
     expected = answers.predict(y[None, :20], t[None, 20:], kind="value", metric=exam.METRIC)[0]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     check, contest, pictures, curves_of, chosen = (
-        importlib.import_module(name) for name in ("prior_check", "contest", "prior_pictures", "curves", "traits")
+        importlib.import_module(name) for name in ("prior_check", "contest.terms", "prior_pictures", "curves", "traits")
     )
 
 T = np.arange(1.0, 101.0)

@@ -16,7 +16,17 @@ from lcpfn.metric import Metric
 from lcpfn.mixture import Mixture
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("cases", "cell", "contest", "gallery", "real_curves", "rows", "scoreboard", "scores", "summary")
+MODULES = (
+    "contest.cases",
+    "contest.cell",
+    "contest.terms",
+    "gallery",
+    "real_curves",
+    "contest.rows",
+    "reports.scoreboard",
+    "contest.scores",
+    "contest.summary",
+)
 METRIC = Metric("max", bounds=(0, 1))
 SOURCES = ("alone", "many")
 
@@ -25,14 +35,14 @@ SOURCES = ("alone", "many")
 def bench() -> dict[str, ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        return {name: importlib.import_module(name) for name in MODULES}
+        return {name.rpartition(".")[2]: importlib.import_module(name) for name in MODULES}
 
 
 def curve(bench: dict[str, ModuleType], y: Any, *, task: str = "a", run: str = "0", **facts: Any) -> Any:
     """A curve of the source "many" with one point per epoch."""
     y = np.asarray(y, dtype=np.float64)
     told = {"source": "many", "name": "val/accuracy", "metric": METRIC, "t": np.arange(1.0, len(y) + 1)} | facts
-    return bench["contest"].RealCurve(task=task, run=run, y=y, **told)
+    return bench["terms"].RealCurve(task=task, run=run, y=y, **told)
 
 
 def rising(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:

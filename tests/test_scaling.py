@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     scaling, exam, rows, report, figures = (
-        importlib.import_module(name) for name in ("scaling", "exam", "report_training", "report", "figures")
+        importlib.import_module(name) for name in ("scaling", "exam", "reports.training", "report", "reports.figures")
     )
 
 

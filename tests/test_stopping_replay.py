@@ -23,8 +23,10 @@ NAMES = ("table", "replay", "opponents", "beliefs", "scores", "rules", "summary"
 def bench() -> dict[str, ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        found = {name: importlib.import_module(f"stopping_{name}") for name in NAMES}
-        return found | {name: importlib.import_module(name) for name in ("contest", "stopping", "report_stopping")}
+        found = {name: importlib.import_module(f"searches.{name}") for name in NAMES}
+        return found | {
+            name: importlib.import_module(name) for name in ("contest.terms", "stopping", "reports.stopping")
+        }
 
 
 def table(bench: dict[str, ModuleType], *values: Any, metric: Metric = UNIT) -> Any:
@@ -85,7 +87,7 @@ def test_no_stopping_pays_for_whole_runs_until_the_budget_is_spent(bench: dict[s
 
 
 def test_a_run_that_diverges_costs_no_more_and_is_no_incumbent(bench: dict[str, ModuleType]) -> None:
-    curve = bench["contest"].RealCurve(
+    curve = bench["contest.terms"].RealCurve(
         "some", "a", "r", "val/loss", LOSS, np.arange(0.0, 5), np.array([3, 2, np.nan, 1, 1.0])
     )
     run = bench["table"].run(curve, first_step=0)
@@ -105,7 +107,9 @@ def test_a_run_that_diverges_costs_no_more_and_is_no_incumbent(bench: dict[str, 
 
 def test_refits_pay_for_every_model(bench: dict[str, ModuleType]) -> None:
     facts = dict(task="a", run="r", name="acc", metric=UNIT, t=np.array([10.0, 20, 70]), y=np.array([0.1, 0.2, 0.3]))
-    once, again = (bench["table"].run(bench["contest"].RealCurve(source=s, **facts)) for s in ("deepobs", "lcdb10"))
+    once, again = (
+        bench["table"].run(bench["contest.terms"].RealCurve(source=s, **facts)) for s in ("deepobs", "lcdb10")
+    )
     assert once.work == pytest.approx([1 / 7, 2 / 7, 1]) and again.work == pytest.approx([0.1, 0.3, 1])
 
 
@@ -351,7 +355,7 @@ def made_up(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
             y = 0.9 - draw.uniform(0, 0.7) - 0.2 / np.arange(1, 11) + draw.normal(0, 0.004, 10)
             facts = dict(name="val/accuracy", metric=UNIT, t=np.arange(1.0, 11))
             found.append(
-                bench["contest"].RealCurve(source=source, task=task, run=str(run), y=np.clip(y, 0, 1), **facts)
+                bench["contest.terms"].RealCurve(source=source, task=task, run=str(run), y=np.clip(y, 0, 1), **facts)
             )
     return found
 
@@ -376,7 +380,7 @@ def test_a_quick_run_from_end_to_end(
     assert some["rules"]["oracle"]["regret"] == 0 and some["rules"]["oracle"]["speed_up"] > 1.5
     assert all(0 <= each["harmed"] <= 1 for each in some["rules"].values())
     printed = capsys.readouterr().out
-    for name in bench["report_stopping"].TABLES:
+    for name in bench["reports.stopping"].TABLES:
         assert f"\n{name}\n|" in printed
     assert run() == 0  # goes on from its rows
     assert "1 tables, 0 of them played" in capsys.readouterr().out

@@ -21,19 +21,19 @@ UNIT = Metric("max", bounds=(0, 1))
 def bench() -> dict[str, ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        names = ("stopping_search", "stopping_table", "contest", "report_stopping")
+        names = ("stopping_search", "searches.table", "contest.terms", "reports.stopping")
         return {name: importlib.import_module(name) for name in names}
 
 
 def table(bench: dict[str, ModuleType], *runs: tuple[list[float], list[float]]) -> Any:
     """Runs of (values, work after each point); whose work ends before 1 diverged."""
     made = [
-        bench["stopping_table"].Run(
+        bench["searches.table"].Run(
             np.arange(1.0, len(y) + 1), np.array(y), np.array(work), diverged=work[-1] < 1, horizon=4.0
         )
         for y, work in runs
     ]
-    return bench["stopping_table"].Table("made-up", "task", "metric", UNIT, made)
+    return bench["searches.table"].Table("made-up", "task", "metric", UNIT, made)
 
 
 def test_points_come_in_the_order_of_the_clock(bench: dict[str, ModuleType]) -> None:
@@ -65,7 +65,7 @@ def test_a_quick_run_from_end_to_end(
     for run in range(24):
         y = np.clip(0.9 - draw.uniform(0, 0.7) - 0.2 / np.arange(1, 9) + draw.normal(0, 0.004, 8), 0, 1)
         facts = dict(name="val/accuracy", metric=UNIT, t=np.arange(1.0, 9))
-        curves.append(bench["contest"].RealCurve(source="some", task="a", run=str(run), y=y, **facts))
+        curves.append(bench["contest.terms"].RealCurve(source="some", task="a", run=str(run), y=y, **facts))
     out = tmp_path / "search.json"
     told = ["--quick", "--out", str(out), "--studies", "2"]
     assert bench["stopping_search"].main(told, read=lambda *_, **__: curves, sources=["some"]) == 0
@@ -74,5 +74,5 @@ def test_a_quick_run_from_end_to_end(
     assert whole["results"]["all"]["NopPruner"]["speed_up"] == 1
     assert whole["results"]["all"]["LearningCurvePruner, each look at 0.1"]["pruned"] > 0
     assert "| NopPruner" in capsys.readouterr().out
-    rows = bench["report_stopping"].search(whole["results"])
+    rows = bench["reports.stopping"].search(whole["results"])
     assert len({len(row) for row in rows}) == 1

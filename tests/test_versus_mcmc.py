@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     samplers, versus, rows, exam, report = (
-        importlib.import_module(name) for name in ("samplers", "versus_mcmc", "report_mcmc", "exam", "report")
+        importlib.import_module(name) for name in ("samplers", "versus_mcmc", "reports.mcmc", "exam", "report")
     )
 
 CUT = 40

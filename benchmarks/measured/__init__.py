@@ -1,0 +1,1 @@
+"""Readers of measured curves: our Parquet files and the official layouts."""

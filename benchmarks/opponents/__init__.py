@@ -1,0 +1,1 @@
+"""Methods that forecast curves, each a way of its own; `registry` knows them by name."""
