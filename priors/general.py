@@ -18,6 +18,7 @@ from lcpfn.priors.events import Events
 from lcpfn.priors.grids import Grid, Grids, given
 from lcpfn.priors.noise import Noise
 from lcpfn.priors.scales import Scales
+from lcpfn.priors.sums import Sums
 from lcpfn.priors.trends import Trends
 
 
@@ -35,6 +36,7 @@ class General:
         noise: Of the measurements.
         divergence: Runs that go wrong for good.
         scales: The map to a metric.
+        sums: Runs of LC-PFN's prior among the others.
         stopped: Share of runs that stop at the first value that reaches a target.
         horizon_known: Share of runs whose planned end is known.
 
@@ -53,6 +55,7 @@ class General:
     noise: Noise = field(default_factory=Noise)
     divergence: Divergence = field(default_factory=Divergence)
     scales: Scales = field(default_factory=Scales)
+    sums: Sums = field(default_factory=Sums)
     stopped: float = 0.04
     horizon_known: float = 0.7
 
@@ -68,7 +71,7 @@ class General:
         Raises:
             ValueError: If a name is not a field of this prior or of one of its parts, or a value is wrong.
         """
-        classes = {part.__name__.lower(): part for part in (Grids, Trends, Events, Noise, Divergence, Scales)}
+        classes = {part.__name__.lower(): part for part in (Grids, Trends, Events, Noise, Divergence, Scales, Sums)}
         values = dict(parameters)
         try:
             for name, part in classes.items():
@@ -110,6 +113,7 @@ class General:
         begin = torch.zeros_like(progress)
         begin[:, :1] = self.noise.first(dice)
         made = self.scales.sample(shown, noise, worse + begin, generator=generator)
+        self.sums.into(made, progress, generator=generator)
         seen, broken = self.divergence.breaks(grid.seen, generator=generator)
         seen = self._stop(made.y * made.sign, seen, broken, dice)
         count = seen.sum(1, keepdim=True)

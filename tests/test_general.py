@@ -21,6 +21,7 @@ from lcpfn.coordinates import Coordinates, query_features
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, General, Paper, RunPrior, by_name
 from lcpfn.priors.divergence import Divergence
+from lcpfn.priors.sums import Sums
 from lcpfn.taming import tamed
 from lcpfn.training import PRESETS, Options, Run
 from lcpfn.training.questions import EXPLODED, draw_of_runs
@@ -175,6 +176,15 @@ def test_explosions_and_what_was_never_measured_are_not_asked():
 
 
 # -- training and the engine
+
+
+def test_a_run_has_the_prior_that_it_was_told_and_goes_on_with_no_other(tmp_path):
+    told = Options(**(TINY | {"validation_curves": 0}), prior_parameters='{"sums": {"share": 0.3}}', steps=2)
+    Run(told, tmp_path, say=quiet).run()
+    prior = Checkpoint.read(tmp_path / "checkpoint.safetensors").provenance["prior"]
+    assert by_name(prior["name"], prior["parameters"]) == General(sums=Sums(share=0.3)) != General()
+    with pytest.raises(ValueError, match="--resume needs the prior_parameters that the run began with"):
+        Run(dataclasses.replace(told, prior_parameters="{}"), tmp_path, say=quiet, resume=True)
 
 
 def test_training_learns_and_the_engine_runs_what_it_learnt(tmp_path):

@@ -221,6 +221,8 @@ def test_flags_are_made_from_the_fields():
         ({"steps": 1, "lr": -1}, "lr must be above zero"),
         ({"steps": 1, "schedule": "step"}, "schedule must be one of"),
         ({"steps": 1, "questions": 2}, "questions"),
+        ({"steps": 1, "prior_parameters": "[1]"}, r"prior_parameters must be an object in JSON, .* got '\[1\]'"),
+        ({"steps": 1, "prior_parameters": "{stopped: 1}"}, "prior_parameters must be an object in JSON"),
     ],
 )
 def test_options_that_cannot_be_are_refused(wrong, rule):

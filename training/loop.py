@@ -82,7 +82,7 @@ class Run:
         say: Callable[[str], None] = print,
     ) -> None:
         self.options, self.folder, self.say = options, folder, say
-        self.prior = prior if prior is not None else by_name(options.prior)
+        self.prior = prior if prior is not None else by_name(options.prior, options.of_prior())
         self.runs = self.prior if isinstance(self.prior, RunPrior) else None
         if self.runs and (options.coordinates.bounded or options.coordinates.times != "relative"):
             raise ValueError(
@@ -336,10 +336,20 @@ class Run:
 
     def _load(self) -> None:
         tensors, facts = state.load(self.folder / "state.safetensors", str(self.device))
-        before = facts["options"]
-        for name in ("prior", "init", "batch", "questions", "optimizer", "seed", "model", "coordinates"):
+        before = {"prior_parameters": "{}"} | facts["options"]  # runs begun by an older version know none
+        for name in (
+            "prior",
+            "prior_parameters",
+            "init",
+            "batch",
+            "questions",
+            "optimizer",
+            "seed",
+            "model",
+            "coordinates",
+        ):
             now = json.loads(json.dumps(dataclasses.asdict(self.options)))[name]
-            if before.get(name) != now:  # runs begun by an older version know no init
+            if before.get(name) != now:
                 raise ValueError(f"--resume needs the {name} that the run began with: {before.get(name)}, got {now}")
         self.step, self.elapsed, self.parent = facts["step"], facts["elapsed"], facts.get("parent")
         self._put({"model." + n.removeprefix("weights."): v for n, v in tensors.items() if n.startswith("weights.")})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from lcpfn.config import ModelConfig
 from lcpfn.coordinates import Coordinates
@@ -18,6 +20,7 @@ class Options:
     """
 
     prior: str = "paper"  # also "module:object" of your own, see lcpfn.priors.own
+    prior_parameters: str = "{}"  # those of its fields that shall not have their defaults, as JSON
     init: str | None = None  # checkpoint, by name or path, whose weights are taken to begin with; None: random ones
     minutes: float | None = None  # time box; the learning rate follows the clock, so it always ends at zero
     pause_minutes: float | None = None  # of one command, which then stops halfway; --resume goes on with the schedule
@@ -57,6 +60,7 @@ class Options:
                 raise ValueError(f"{name} must be above zero, got {number}")
         if len(self.shares) != 3 or min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
             raise ValueError(f"shares must be three numbers from 0 to 1 that sum to 1, got {self.shares}")
+        self.of_prior()
         if self.questions < 3:
             raise ValueError(f"questions must be at least 3, one of each kind, got {self.questions}")
         for name, choices in (
@@ -69,6 +73,19 @@ class Options:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not 0 <= self.ema < 1 or not 0 < self.decay <= 1:
             raise ValueError(f"ema must lie in [0, 1) and decay in (0, 1], got ema={self.ema}, decay={self.decay}")
+
+    def of_prior(self) -> dict[str, Any]:
+        """The prior's parameters that were told."""
+        try:
+            told = json.loads(self.prior_parameters)
+        except json.JSONDecodeError:
+            told = None
+        if not isinstance(told, dict):
+            raise ValueError(
+                "prior_parameters must be an object in JSON, as '{\"stopped\": 0.1}' for the prior general, "
+                f"got {self.prior_parameters!r}"
+            )
+        return told
 
     def learning_rate(self, progress: float, step: int) -> float:
         """The rate at a share of the run in [0, 1]."""
