@@ -1,6 +1,6 @@
 """Is a forecast of a real curve worse where the alarm rings? The error of the final point, with and without.
 
-    python benchmarks/alarm.py --methods ours:paper-small
+    python benchmarks/alarm.py
 
 Before that, how often it rings on whole curves of the network's own prior. Development tasks alone. The alarm is
 `PFN.surprise` of what was seen, the error the CRPS of the last point in units of the task, as in real_curves.py. See
@@ -27,6 +27,7 @@ from opponents import networks
 from opponents.normalise import UNIT, Normaliser
 from real_curves import QUICK_PER_TASK, QUICK_TASKS, SEED, Library, Plan, Read, cells
 from record import Record, parser, say
+from reports import alarm
 from reports.text import markdown
 
 from lcpfn.metric import Metric
@@ -36,7 +37,7 @@ from lcpfn.surprise import RATE, Surprise
 from lcpfn.training.randomness import generator
 
 SCRIPT = "benchmarks/alarm.py"
-METHODS = "ours:paper-small"
+METHODS = "ours:general-small,ours:paper-small"
 PER_TASK = 10
 LEVEL = 90  # of the intervals whose coverage is shown
 WORST = 0.1  # share of a source's forecasts that count as its worst
@@ -158,26 +159,6 @@ def average(sources: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return {"sources": len(both), "worse_where_it_rings": worse, **told}
 
 
-def table(results: dict[str, Any]) -> str:
-    """A row for each source, and the averages, in Markdown."""
-    head = ["source", "forecasts", "rings", "... in the worst 10 %", "CRPS calm", "CRPS alarm"]
-    lines = [[*head, f"{LEVEL} % interval calm", f"{LEVEL} % interval alarm"]]
-    for name, told in results["sources"].items():
-        lines.append([f"`{name}`", f"{told['forecasts']:,}", *_numbers(told)])
-    if (mean := results["average"]) is not None:
-        lines.append([f"average of {mean['sources']}, worse in {mean['worse_where_it_rings']}", "", *_numbers(mean)])
-    return markdown(lines)
-
-
-def _numbers(told: dict[str, Any]) -> list[str]:
-    def show(value: float | None, style: str) -> str:
-        return "-" if value is None else format(value, style)
-
-    parts = [told[part] for part in ("calm", "alarm")]
-    shares = [f"{100 * told[name]:.0f} %" for name in ("rings", "rings_in_worst")]
-    return shares + [show(part["crps"], ".3f") for part in parts] + [show(part["coverage"], ".2f") for part in parts]
-
-
 def _own(told: dict[str, Any]) -> str:
     rings, se = 100 * told["rings"], 100 * told["se"]
     return f"the alarm rings on {rings:.1f} ± {se:.1f} % of {told['curves']:,} curves of the prior {told['prior']}"
@@ -230,8 +211,8 @@ def main(
                 say(f"{source}, {name}: {len(rows):,} forecasts, the alarm rings in {100 * rows[:, 1].mean():.0f} %")
         record.write(found, complete=False)
     record.write(found, complete=True)
-    for name, results in found.items():
-        print(f"\n{name}: {_own(results['own_prior'])}\n\n{table(results)}")
+    for name in found:
+        print(f"\n{name}\n\n{markdown(alarm.rows(found, name))}")
     print(f"\n{record.path}")
     return 0
 

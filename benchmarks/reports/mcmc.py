@@ -90,10 +90,10 @@ def picture(axes: Any, results: dict[str, Any]) -> None:
     for i, each in enumerate(each for each in results["methods"] if "gap" in each):
         gap = [cell["mean"] for cell in each["gap"].values()]
         error = [cell["se"] for cell in each["gap"].values()]
-        colour = f"C{i}"
-        places = [(seconds(each), "o", _name(each))]
+        colour, name = f"C{i}", _name(each).strip("`")
+        places = [(seconds(each), "o", name)]
         if "batch_seconds" in each:
-            places.append((batch_seconds(each), "s", f"{_name(each)}, in a batch"))
+            places.append((batch_seconds(each), "s", f"{name}, in a batch"))
         for place, marker, label in places:
             x = place * np.array([0.88, 0.96, 1.04, 1.13])  # side by side
             axes.errorbar(x, gap, error, fmt=marker, color=colour, markersize=5, capsize=2, label=label)

@@ -1,0 +1,37 @@
+"""The table of the alarm, made of results/alarm.json."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from reports.text import Rows
+
+COMMAND = "python benchmarks/alarm.py"
+
+
+def rows(results: dict[str, Any], name: str) -> Rows:
+    """How often it rings, on curves of the network's own prior and of each source, and errors with and without."""
+    level = 90
+    head = ["curves", "forecasts", "rings", "... in the worst 10 %", "CRPS calm", "CRPS alarm"]
+    lines = [[*head, f"{level} % interval calm", f"{level} % interval alarm"]]
+    own = results[name]["own_prior"]
+    rings = f"{100 * own['rings']:.1f} ± {100 * own['se']:.1f} %"
+    lines.append([f"its prior, {own['prior']}", f"{own['curves']:,}", rings, *[""] * 5])
+    for source, told in results[name]["sources"].items():
+        lines.append([f"`{source}`", f"{told['forecasts']:,}", *_numbers(told)])
+    if (mean := results[name]["average"]) is not None:
+        lines.append([f"average of {mean['sources']}, worse in {mean['worse_where_it_rings']}", "", *_numbers(mean)])
+    return lines
+
+
+def _numbers(told: dict[str, Any]) -> list[str]:
+    def show(value: float | None, style: str) -> str:
+        return "-" if value is None else format(value, style)
+
+    parts = [told[part] for part in ("calm", "alarm")]
+    shares = [f"{100 * told[name]:.0f} %" for name in ("rings", "rings_in_worst")]
+    return shares + [show(part["crps"], ".3f") for part in parts] + [show(part["coverage"], ".2f") for part in parts]
+
+
+TABLES = {f"alarm-{name}": partial(rows, name=f"ours:{name}-small") for name in ("general", "paper")}
