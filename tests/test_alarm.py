@@ -70,7 +70,10 @@ def test_the_alarm_is_told_apart_from_end_to_end(
     some = told["results"]["ours:paper"]["sources"]["some"]
     assert some["forecasts"] == 8 * 4 and some["rings"] == 0.25  # of half of the curves, once the jump has been seen
     assert some["alarm"]["crps"] > some["calm"]["crps"]
-    assert "| `some` " in capsys.readouterr().out
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| `some` "))
+    shown = [cell.strip() for cell in row.strip("|").split("|")]
+    assert shown[:3] == ["`some`", "32", "25 %"]
+    assert shown[4:6] == [f"{some[part]['crps']:.3f}" for part in ("calm", "alarm")]
 
 
 def test_runs_of_any_length_and_metric_are_asked_alone(bench: dict[str, ModuleType]) -> None:

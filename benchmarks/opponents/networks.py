@@ -26,7 +26,7 @@ from opponents.normalise import UNIT, Normaliser
 CLOCK = (1.0, 100.0)  # what networks of the paper's prior know of time
 PUBLISHED = "LCPFN_PUBLISHED"  # environment variable: path of a checkpoint of the original layout
 LEAST_SCORE = 1.5  # of a network that may stand for LC-PFN
-DEFAULT_PUBLISHED = Path(__file__).resolve().parent.parent / "runs" / "lcpfn-published" / "checkpoint.safetensors"
+DEFAULT_PUBLISHED = Path(__file__).resolve().parents[2] / "runs" / "lcpfn-published" / "checkpoint.safetensors"
 
 
 class UnitEngine(Protocol):
