@@ -39,7 +39,6 @@ from lcpfn.training.randomness import generator
 SCRIPT = "benchmarks/alarm.py"
 METHODS = "ours:general-small,ours:paper-small"
 PER_TASK = 10
-LEVEL = 90  # of the intervals whose coverage is shown
 WORST = 0.1  # share of a source's forecasts that count as its worst
 LEAST = 5  # cases with an alarm, and without, that a source needs to count in the averages
 
@@ -61,7 +60,7 @@ def surprise(method: Network, asked: Sequence[cases.Case]) -> Surprise:
 
 
 def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
-    """(N, 4) cut-off, whether the alarm rings, CRPS of the final point and whether the interval of LEVEL covers it.
+    """(N, 4) cut-off, whether the alarm rings, CRPS of the final point and whether its interval covers it.
 
     Args:
         method: our network.
@@ -73,7 +72,7 @@ def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
         resolution=max(curve.resolution for curve in members),
     )
     rows = [np.empty((0, 4))]
-    columns = [scores.NAMES.index("crps"), scores.NAMES.index(f"coverage{LEVEL}")]
+    columns = [scores.NAMES.index("crps"), scores.NAMES.index(f"coverage{alarm.LEVEL}")]
     for cut in cases.CUTS:
         found = (cases.case(curve, cut) for curve in members)
         asked = [replace(each, asked=each.asked[-1:]) for each in found if not (each.hopeless or each.diverges)]
@@ -192,7 +191,7 @@ def main(
     methods = {name: make(name.removeprefix("ours:")) for name in told.methods.split(",")}
     settings = {
         **{"per_task": plan.per_task, "most_tasks": plan.most_tasks, "split": plan.split, "cuts": cases.CUTS},
-        **{"rate": RATE, "level": LEVEL, "worst": WORST, "least": LEAST},
+        **{"rate": RATE, "level": alarm.LEVEL, "worst": WORST, "least": LEAST},
         "methods": [facts(method) for method in methods.values()],
     }
     record = Record(SCRIPT, name="alarm", told=told, arguments=arguments, seed=SEED, settings=settings)

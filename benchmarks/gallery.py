@@ -115,7 +115,7 @@ def draw(name: str, *, sources: Sequence[str], places: Places, make: Callable[[s
     """Pages of all sources that the method has rows of; how many.
 
     Args:
-        name: of the method, as in the table of registry.
+        name: of the method, as in `opponents/registry.py`.
         sources: all that there are.
         places: of the rows, and as `results` the folder for the pages.
         make: makes a method of its name.

@@ -153,7 +153,7 @@ def compete(
     """Whether the JSON of a method in a source is there now; False: time was up, the cells so far are kept.
 
     Args:
-        name: of the method, as in the table of registry.
+        name: of the method, as in `opponents/registry.py`.
         source: its name.
         library: of curves.
         make: makes a method of its name.

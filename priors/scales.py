@@ -6,6 +6,7 @@ units of the gain; x is what explodes, on the bad side, in gains.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,11 @@ class Measured:
     upper: Tensor
     sign: Tensor
     unit: Tensor
+
+    def put(self, rows: Tensor, part: Measured) -> None:
+        """Writes the curves of `part` over those in these rows."""
+        for name in (each.name for each in dataclasses.fields(self)):
+            getattr(self, name)[rows] = getattr(part, name)
 
 
 def warp(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -161,7 +167,5 @@ class Scales:
         for place, name in enumerate(self.metrics):
             rows = (chosen == place).nonzero()[:, 0]
             if len(rows):
-                part = KINDS[name](g[rows], e[rows], x[rows], dice.rows(len(rows)))
-                for key in ("y", "signal", "lower", "upper", "sign", "unit"):
-                    getattr(made, key)[rows] = getattr(part, key)
+                made.put(rows, KINDS[name](g[rows], e[rows], x[rows], dice.rows(len(rows))))
         return made

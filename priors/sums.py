@@ -40,9 +40,7 @@ class Sums:
             return
         rows = Dice(len(progress), generator=generator).coin(self.share)[:, 0].nonzero()[:, 0]
         if len(rows):
-            part = self._measured(progress[rows], generator)
-            for key in ("y", "signal", "lower", "upper", "sign", "unit"):
-                getattr(made, key)[rows] = getattr(part, key)
+            made.put(rows, self._measured(progress[rows], generator))
 
     def _measured(self, progress: Tensor, generator: torch.Generator) -> Measured:
         prior, dice = Paper(), Dice(len(progress), generator=generator)

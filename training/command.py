@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lcpfn.config import ModelConfig
 from lcpfn.coordinates import Coordinates
 from lcpfn.training.loop import NonfiniteLoss, train
@@ -96,9 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"lcpfn train: interrupted; go on with --resume (state of the last minute in {folder})", file=sys.stderr)
         return 130
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()  # else its threads may abort a process that ends
     if os.environ.get("RANK", "0") == "0":
         print(folder / "checkpoint.safetensors")
     return 0

@@ -82,7 +82,7 @@ class Run:
         say: Callable[[str], None] = print,
     ) -> None:
         self.options, self.folder, self.say = options, folder, say
-        self.prior = prior if prior is not None else by_name(options.prior, options.of_prior())
+        self.prior = prior if prior is not None else by_name(options.prior, options.parameters_of_prior())
         self.runs = self.prior if isinstance(self.prior, RunPrior) else None
         if self.runs and (options.coordinates.bounded or options.coordinates.times != "relative"):
             raise ValueError(
@@ -100,7 +100,8 @@ class Run:
             torch.cuda.set_device(self.device)
         else:
             torch.set_num_threads(options.threads)
-        if self.world > 1 and not torch.distributed.is_initialized():
+        self.opened = self.world > 1 and not torch.distributed.is_initialized()
+        if self.opened:
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
         with torch.random.fork_rng(devices=[]):  # torch's layers draw their first weights from the global state
             torch.manual_seed(generator(options.seed, WEIGHTS).initial_seed())
@@ -157,6 +158,12 @@ class Run:
         if self.progress < 1 and not self.rank:
             self.say(f"paused at {100 * self.progress:.0f} % of the schedule: go on with --resume")
         return line
+
+    def leave(self) -> None:
+        """Ends the group of processes that began with this run: left open, it may abort a process that ends."""
+        if self.opened:
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
 
     def learn(self, rate: float) -> Tensor:
         """The loss of the step that is taken, at this learning rate; nothing here waits for the device."""
@@ -382,4 +389,7 @@ def _event_writer(folder: Path) -> Any:
 def train(options: Options, folder: Path, **extra: Any) -> dict[str, Any]:
     """Train in `folder` (made if missing); see `Run` for the other arguments."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Run(options, folder, **extra).run()
+    run = Run(options, folder, **extra)
+    last = run.run()
+    run.leave()
+    return last

@@ -60,7 +60,7 @@ class Options:
                 raise ValueError(f"{name} must be above zero, got {number}")
         if len(self.shares) != 3 or min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
             raise ValueError(f"shares must be three numbers from 0 to 1 that sum to 1, got {self.shares}")
-        self.of_prior()
+        self.parameters_of_prior()
         if self.questions < 3:
             raise ValueError(f"questions must be at least 3, one of each kind, got {self.questions}")
         for name, choices in (
@@ -74,7 +74,7 @@ class Options:
         if not 0 <= self.ema < 1 or not 0 < self.decay <= 1:
             raise ValueError(f"ema must lie in [0, 1) and decay in (0, 1], got ema={self.ema}, decay={self.decay}")
 
-    def of_prior(self) -> dict[str, Any]:
+    def parameters_of_prior(self) -> dict[str, Any]:
         """The prior's parameters that were told."""
         try:
             told = json.loads(self.prior_parameters)

@@ -8,13 +8,13 @@ from typing import Any
 from reports.text import Rows
 
 COMMAND = "python benchmarks/alarm.py"
+LEVEL = 90  # of the intervals whose coverage is shown
 
 
 def rows(results: dict[str, Any], name: str) -> Rows:
     """How often it rings, on curves of the network's own prior and of each source, and errors with and without."""
-    level = 90
     head = ["curves", "forecasts", "rings", "... in the worst 10 %", "CRPS calm", "CRPS alarm"]
-    lines = [[*head, f"{level} % interval calm", f"{level} % interval alarm"]]
+    lines = [[*head, f"{LEVEL} % interval calm", f"{LEVEL} % interval alarm"]]
     own = results[name]["own_prior"]
     rings = f"{100 * own['rings']:.1f} ± {100 * own['se']:.1f} %"
     lines.append([f"its prior, {own['prior']}", f"{own['curves']:,}", rings, *[""] * 5])

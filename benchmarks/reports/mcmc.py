@@ -24,23 +24,21 @@ def gaps(results: dict[str, Any]) -> Rows:
     fastest = min((seconds(each) for each in methods if "batch_seconds" in each), default=None)
     rows = [["method", "curves", *(f"gap after {cut}" for cut in _cuts(results)), "a curve, one core", "times ours"]]
     for each in methods:
-        gap = [f"{c['mean']:.3f} ± {c['se']:.3f} ({c['median']:.3f})" for c in each["gap"].values()]
         ratio = "-" if fastest is None else f"{seconds(each) / fastest:,.0f}"
-        rows.append([_name(each), f"{each['paired']:,}", *gap, duration(seconds(each)), ratio])
+        rows.append([_name(each), f"{each['paired']:,}", *_gaps(each), duration(seconds(each)), ratio])
         if "batch_seconds" in each:
             batch = batch_seconds(each)
-            rows.append([f"{_name(each)}, in a batch", "", *[""] * len(gap), duration(batch), f"{batch / fastest:.2g}"])
+            rows.append(
+                [f"{_name(each)}, in a batch", "", *[""] * len(each["gap"]), duration(batch), f"{batch / fastest:.2g}"]
+            )
     return rows
 
 
 def networks(results: dict[str, Any]) -> Rows:
     """How far each checkpoint is from the reference."""
-    rows = [["file", "curves", *(f"after {cut}" for cut in _cuts(results))]]
-    for each in results["methods"]:
-        if "gap" in each and "batch_seconds" in each:
-            gap = [f"{c['mean']:.3f} ± {c['se']:.3f} ({c['median']:.3f})" for c in each["gap"].values()]
-            rows.append([_name(each), f"{each['paired']:,}", *gap])
-    return rows
+    found = [each for each in results["methods"] if "gap" in each and "batch_seconds" in each]
+    head = ["file", "curves", *(f"after {cut}" for cut in _cuts(results))]
+    return [head, *([_name(each), f"{each['paired']:,}", *_gaps(each)] for each in found)]
 
 
 def scores(results: dict[str, Any]) -> Rows:
@@ -106,6 +104,10 @@ def picture(axes: Any, results: dict[str, Any]) -> None:
     )
     axes.grid(visible=True, color="#E6E6E6", linewidth=0.8)
     axes.legend(frameon=False, fontsize=8)
+
+
+def _gaps(method: dict[str, Any]) -> list[str]:
+    return [f"{c['mean']:.3f} ± {c['se']:.3f} ({c['median']:.3f})" for c in method["gap"].values()]
 
 
 def _cuts(results: dict[str, Any]) -> list[str]:
