@@ -22,7 +22,7 @@ class Divergence:
     """
 
     to_nan: float = 0.07
-    finite: float = 0.06
+    finite: float = 0.04
     dead: float = 0.6
     height: tuple[float, float] = (1.0, 1e6)
 

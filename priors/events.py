@@ -117,7 +117,7 @@ class Events:
     """
 
     schedules: Mapping[str, float] = field(
-        default_factory=lambda: {"constant": 0.64, "drops": 0.12, "annealed": 0.21, "restarts": 0.03}, hash=False
+        default_factory=lambda: {"constant": 0.68, "drops": 0.13, "annealed": 0.16, "restarts": 0.03}, hash=False
     )
     spiky: float = 0.10
 

@@ -16,8 +16,9 @@ from lcpfn.priors.dice import Dice
 from lcpfn.priors.divergence import Divergence
 from lcpfn.priors.events import Events
 from lcpfn.priors.grids import Grid, Grids, given
+from lcpfn.priors.hindsight import Hindsight
 from lcpfn.priors.noise import Noise
-from lcpfn.priors.scales import Scales
+from lcpfn.priors.scales import Measured, Scales
 from lcpfn.priors.sums import Sums
 from lcpfn.priors.trends import Trends
 
@@ -37,6 +38,7 @@ class General:
         divergence: Runs that go wrong for good.
         scales: The map to a metric.
         sums: Runs of LC-PFN's prior among the others.
+        hindsight: Which runs stay.
         stopped: Share of runs that stop at the first value that reaches a target.
         horizon_known: Share of runs whose planned end is known.
 
@@ -56,6 +58,7 @@ class General:
     divergence: Divergence = field(default_factory=Divergence)
     scales: Scales = field(default_factory=Scales)
     sums: Sums = field(default_factory=Sums)
+    hindsight: Hindsight = field(default_factory=Hindsight)
     stopped: float = 0.04
     horizon_known: float = 0.7
 
@@ -71,7 +74,8 @@ class General:
         Raises:
             ValueError: If a name is not a field of this prior or of one of its parts, or a value is wrong.
         """
-        classes = {part.__name__.lower(): part for part in (Grids, Trends, Events, Noise, Divergence, Scales, Sums)}
+        parts = (Grids, Trends, Events, Noise, Divergence, Scales, Sums, Hindsight)
+        classes = {part.__name__.lower(): part for part in parts}
         values = dict(parameters)
         try:
             for name, part in classes.items():
@@ -101,7 +105,22 @@ class General:
         return self._curves(given(t, n, generator=generator), generator)
 
     def _curves(self, grid: Grid, generator: torch.Generator) -> Curves:
-        progress = grid.progress
+        made = self.hindsight.drawn(lambda p: self._measured(p, generator), grid.progress, generator=generator)
+        dice = Dice(len(grid.t), generator=generator)
+        seen, broken = self.divergence.breaks(grid.seen, generator=generator)
+        seen = self._stop(made.y * made.sign, seen, broken, dice)
+        count = seen.sum(1, keepdim=True)
+        last = grid.t.gather(1, (count - 1).clamp(min=0))[:, 0] if grid.t.shape[1] else grid.end
+        whole = count[:, 0] == grid.seen.sum(1)
+        end = torch.where(whole | broken, grid.end, last)
+        horizon = torch.where(dice.coin(self.horizon_known)[:, 0], end, math.nan)
+        planned = torch.where(broken, grid.seen.sum(1), count[:, 0])
+        parts = {name: getattr(made, name)[:, 0] for name in ("lower", "upper", "sign", "unit")}
+        parts |= {"horizon": horizon, "diverged": broken, "end": end, "planned": planned}
+        return Curves(t=grid.t, y=made.y, signal=made.signal, seen=seen, **parts)
+
+    def _measured(self, progress: Tensor, generator: torch.Generator) -> Measured:
+        """n runs at their progress (n, T), whichever they are."""
         dice = Dice(len(progress), generator=generator)
         trend = self.trends.sample(progress, generator=generator)
         effect, spikes = self.events.sample(progress, generator=generator)
@@ -114,17 +133,7 @@ class General:
         begin[:, :1] = self.noise.first(dice)
         made = self.scales.sample(shown, noise, worse + begin, generator=generator)
         self.sums.into(made, progress, generator=generator)
-        seen, broken = self.divergence.breaks(grid.seen, generator=generator)
-        seen = self._stop(made.y * made.sign, seen, broken, dice)
-        count = seen.sum(1, keepdim=True)
-        last = grid.t.gather(1, (count - 1).clamp(min=0))[:, 0] if progress.shape[1] else grid.end
-        whole = count[:, 0] == grid.seen.sum(1)
-        end = torch.where(whole | broken, grid.end, last)
-        horizon = torch.where(dice.coin(self.horizon_known)[:, 0], end, math.nan)
-        planned = torch.where(broken, grid.seen.sum(1), count[:, 0])
-        parts = {name: getattr(made, name)[:, 0] for name in ("lower", "upper", "sign", "unit")}
-        parts |= {"horizon": horizon, "diverged": broken, "end": end, "planned": planned}
-        return Curves(t=grid.t, y=made.y, signal=made.signal, seen=seen, **parts)
+        return made
 
     def _stop(self, upward: Tensor, seen: Tensor, broken: Tensor, dice: Dice) -> Tensor:
         """(n, T) the points until a target is reached for the first time, in a share of the runs."""

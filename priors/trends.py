@@ -194,16 +194,16 @@ class Trends:
     shapes: Mapping[str, float] = field(
         default_factory=lambda: {
             "family": 0.11,
-            "power": 0.19,
+            "power": 0.20,
             "exponential": 0.08,
             "logarithm": 0.05,
             "broken_power": 0.08,
-            "late_rise": 0.04,
+            "late_rise": 0.03,
             "delayed": 0.04,
             "stairs": 0.02,
             "saturated": 0.13,
-            "mixture": 0.09,
-            "flat": 0.17,
+            "mixture": 0.07,
+            "flat": 0.19,
         },
         hash=False,
     )

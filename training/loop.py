@@ -109,7 +109,7 @@ class Run:
         parent = None if resume else Parent.of(options)
         self.parent = None if parent is None else parent.facts
         if parent is not None:
-            self.objective.model.load_state_dict({n: torch.tensor(w) for n, w in parent.weights.items()})
+            parent.into(self.objective.model)
         self.average = {n: p.detach().clone() for n, p in self.objective.named_parameters()} if options.ema else None
         self.optimizers = optimizers(self.objective, options)
         self.step, self.elapsed, self.progress = 0, 0.0, 0.0

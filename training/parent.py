@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from lcpfn.checkpoint import Checkpoint, digest
 from lcpfn.config import ModelConfig
@@ -14,6 +16,7 @@ from lcpfn.coordinates import Coordinates
 from lcpfn.pfn import locate
 from lcpfn.training.options import Options
 
+GROWS = ("layers", "hidden", "divergence")  # what a child may have more of
 RARE = -4.0  # log odds of divergence to begin with
 
 
@@ -43,8 +46,8 @@ class Parent:
         checkpoint = Checkpoint.read(path)
         theirs = {**_fields(ModelConfig, checkpoint, "model"), **_fields(Coordinates, checkpoint, "coordinates")}
         ours = {**dataclasses.asdict(options.model), **dataclasses.asdict(options.coordinates)}
-        grows = options.model.divergence and not theirs["divergence"]
-        if differ := [name for name in ours if ours[name] != theirs[name] and not (grows and name == "divergence")]:
+        grown = [name for name in GROWS if ours[name] > theirs[name]]
+        if differ := [name for name in ours if ours[name] != theirs[name] and name not in grown]:
             raise ValueError(
                 f"--init needs the network and coordinates of the checkpoint {options.init}, got other "
                 + ", ".join(f"{name} ({ours[name]} here, {theirs[name]} there)" for name in differ)
@@ -55,11 +58,23 @@ class Parent:
         if "parent" in told:
             facts["parent"] = told["parent"]
         weights = dict(checkpoint.weights)
-        if grows:  # the outputs that the parent lacks begin with rare divergence, whatever was seen
+        if "divergence" in grown:  # the outputs that the parent lacks begin with rare divergence, whatever was seen
             more = options.model.outputs - len(weights["head.bias"])
             weights["head.weight"] = np.pad(weights["head.weight"], ((0, more), (0, 0)))
             weights["head.bias"] = np.pad(weights["head.bias"], (0, more), constant_values=RARE)
         return cls(weights, facts)
+
+    def into(self, model: nn.Module) -> None:
+        """Write the weights into a fresh network of this size or larger.
+
+        A larger one says the same at first: what the parent lacks keeps its first weights, and those that lead back to
+        the residual path (`Attention.out`, `Block.down`) are zero in a fresh network.
+        """
+        with torch.no_grad():
+            for name, own in model.named_parameters():
+                if name in self.weights:
+                    part = torch.tensor(self.weights[name])
+                    own[tuple(slice(size) for size in part.shape)] = part.to(own)
 
 
 def _fields(cls: type[Any], checkpoint: Checkpoint, part: str) -> dict[str, Any]:
