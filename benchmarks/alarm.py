@@ -20,7 +20,6 @@ from typing import Any
 
 import curves
 import numpy as np
-import torch
 from contest import cases, scores
 from contest.terms import RealCurve, facts
 from opponents import networks
@@ -30,10 +29,10 @@ from record import Record, parser, say
 from reports import alarm
 from reports.text import markdown
 
-from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
-from lcpfn.priors import Curves, RunPrior, by_name
+from lcpfn.priors import by_name
 from lcpfn.surprise import RATE, Surprise
+from lcpfn.training.alarm import highest
 from lcpfn.training.randomness import generator
 
 SCRIPT = "benchmarks/alarm.py"
@@ -95,27 +94,10 @@ def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
 def false_alarms(engine: PFN, count: int) -> dict[str, Any]:
     """On which share of whole curves of its own prior the alarm rings, with the standard error."""
     told = engine.checkpoint.provenance["prior"]
-    prior, random = by_name(told["name"], told["parameters"]), generator(SEED, STREAM)
-    if isinstance(prior, RunPrior):
-        limit = engine.engine.config.limit
-        runs = prior.sample_runs(count, limit, 1, generator=random)
-        rings = np.array([bool(_of_run(engine, runs, i, limit).alarm) for i in range(count)])
-    else:
-        drawn = prior.sample(count, torch.arange(1.0, 101.0), generator=random)
-        noisy = Metric("max", bounds=prior.bounds, overshoot=True)  # its noise carries y past the bounds of the signal
-        rings = engine.surprise(np.where(drawn.seen, drawn.y, np.nan), metric=noisy).alarm
+    prior = by_name(told["name"], told["parameters"])
+    rings = engine.climb.p_value(highest(engine, prior, count, random=generator(SEED, STREAM))) <= RATE
     share = float(rings.mean())
     return {"prior": prior.name, "curves": count, "rings": share, "se": float(np.sqrt(share * (1 - share) / count))}
-
-
-def _of_run(engine: PFN, runs: Curves, i: int, limit: int) -> Surprise:
-    """Of the i-th run, as far as the network may see it."""
-    seen = runs.seen[i, :limit] & torch.isfinite(runs.y[i, :limit])
-    t, y = (part[i, :limit][seen].double().numpy() for part in (runs.t, runs.y))
-    assert runs.lower is not None and runs.upper is not None and runs.sign is not None and runs.horizon is not None
-    ends = (float(end[i]) for end in (runs.lower, runs.upper))
-    metric = Metric("max" if runs.sign[i] > 0 else "min", bounds=tuple(x if np.isfinite(x) else None for x in ends))
-    return engine.surprise(y, t=t, metric=metric, run_end=float(runs.horizon[i]))
 
 
 def summary(rows: np.ndarray) -> dict[str, Any]:

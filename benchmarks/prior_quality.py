@@ -113,7 +113,8 @@ def ablate(variant: Variant, told: argparse.Namespace, curves: int) -> dict[str,
         optimizer=variant.optimizer,
         threads=told.threads,
         seed=told.seed,
-        validation_curves=0,  # the clock is for training
+        validation_curves=0,
+        alarm_curves=0,  # the clock is for training
         model=replace(PRESETS["tiny" if told.quick else variant.size], **variant.model),
         coordinates=Coordinates(values=variant.values),
     )

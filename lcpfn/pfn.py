@@ -21,7 +21,7 @@ from lcpfn.context import Context, read_context, read_end, read_query, thin
 from lcpfn.engine import Engine, filled
 from lcpfn.metric import Metric
 from lcpfn.stream import Stream
-from lcpfn.surprise import RATE, Surprise
+from lcpfn.surprise import RATE, Climb, Surprise
 from lcpfn.taming import tamed
 
 SHIPPED = {
@@ -56,6 +56,7 @@ class PFN:
         checkpoint: as given.
         metric: what y is taken for when `predict` is not told: for a checkpoint that knows bounds, "max" within the
             bounds of its prior; else "max" without bounds.
+        climb: how high evidence climbs on curves of the prior, for `surprise`; none if the checkpoint does not say.
 
     Raises:
         ImportError: if device is given and torch is not installed.
@@ -67,6 +68,7 @@ class PFN:
         self.engine = Engine.of(checkpoint, device)
         bounds = checkpoint.provenance.get("prior", {}).get("bounds") if self.engine.coordinates.bounded else None
         self.metric = Metric("max", bounds=tuple(bounds)) if bounds else Metric("max")
+        self.climb = Climb(**(checkpoint.provenance.get("alarm") or {}))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(PFN, device=self.engine.device), (self.checkpoint,)  # a module, of arrays, does not pickle
@@ -211,7 +213,8 @@ class PFN:
             run_end: as for `predict`.
             horizon: with stretch_time, the last time that forecasts are asked about.
             stretch_time: as for `predict`.
-            rate: of false alarms per curve under the prior, as far as the network is calibrated on it
+            rate: of false alarms per curve under the prior: by how high evidence climbs on curves of the prior, as the
+                checkpoint's header says under "alarm"; without that, as far as the network is calibrated
                 (`benchmarks/alarm.py` measures it).
 
         Raises:
@@ -232,7 +235,7 @@ class PFN:
         times, values = (part[0] if context.single else part for part in (context.t, context.y))
         if values.size and None in metric.bounds:  # nothing says what the first value may be
             values = np.concatenate([np.full_like(values[..., :1], np.nan), values[..., 1:]], axis=-1)
-        return Surprise.of(belief, values, t=times, rate=rate)
+        return Surprise.of(belief, values, t=times, rate=rate, climb=self.climb)
 
     def stream(self, *, metric: Metric | None = None, run_end: float | None = None) -> Stream:
         """An empty stream: feed it points one by one, ask in between; each point costs one token.

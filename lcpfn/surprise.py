@@ -2,14 +2,16 @@
 
 Each point is held against the belief that the points before it gave. If beliefs are calibrated, the probabilities of
 something worse (PIT values) are independent and uniform, whatever the curve; a bettor against that starts with 1 and
-wins nothing on average, so that the wealth passes 1 / rate, now or ever, with probability `rate` at most.
+wins nothing on average, so that the wealth passes 1 / rate, now or ever, with probability `rate` at most. No network is
+exactly calibrated; a checkpoint that says how high the wealth climbs on curves of its own prior is held to that.
 
 Letters: B curves, T observed points, K bets.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,11 +27,53 @@ RATE = 0.01  # of false alarms, per curve
 POINT_RATE = 1e-3  # a point is called surprising if something as far out comes this rarely
 TAIL = 1e-6  # PIT values count no further out: tails of a network's beliefs were checked to 1e-5, and one wild point,
 # however wild, is no alarm
+KEPT = 0.1  # share of the curves of the prior whose highest evidence a checkpoint's header keeps
 LATE = 0.25  # the bettor waits until after point n with probability (n + 1)^-LATE: early starts are likelier, but what
 # was calm for 50 points costs only six nats
 _SHARP = (0.2, 0.6)  # exponents of the densities that are bet on: a few far out, or many a little
 # (a, b) of Beta densities: all worse than believed, all better, and beliefs that are too sure.
 BETS = tuple(pair for a in _SHARP for pair in ((a, 1.0), (1.0, a), (a, a)))
+
+
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """How high the evidence climbs on whole curves of the prior, as far as they were looked at.
+
+    Attributes:
+        curves: how many were looked at; 0: none.
+        highest: (K,) the highest log e values among the highest of each curve, falling.
+
+    Raises:
+        ValueError: if highest does not fall, or is longer than there were curves.
+    """
+
+    curves: int = 0
+    highest: Array = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "highest", frozen(self.highest, "highest"))
+        if self.highest.ndim != 1 or len(self.highest) > self.curves or (np.diff(self.highest) > 0).any():
+            raise ValueError(
+                f"highest must fall, with one number a curve at most, got {self.highest} of {self.curves} curves"
+            )
+
+    @classmethod
+    def of(cls, highest: Array) -> Climb:
+        """Of the highest log e value of each curve; the upper KEPT of them are kept."""
+        return cls(len(highest), np.sort(highest)[::-1][: math.ceil(KEPT * len(highest))].round(3))
+
+    def p_value(self, log_e: Array) -> Array:
+        """(...) probability that a curve of the prior ever has evidence as high as this.
+
+        Ville's inequality or the share of the curves that had as much, whichever is larger; above all of them it
+        falls with the evidence.
+        """
+        bound = np.exp(-np.maximum(log_e, 0.0))
+        if not self.curves:
+            return np.asarray(bound)
+        as_high = len(self.highest) - np.searchsorted(self.highest[::-1], log_e)
+        beyond = np.exp(-np.maximum(log_e - self.highest.max(initial=0.0), 0.0))
+        return np.maximum(bound, (1 + as_high) / (1 + self.curves) * beyond)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +89,7 @@ class Surprise:
             no belief, as before the first point of a metric without bounds.
         log_e: (B, T) log of the bettor's wealth after each point: an e value, evidence against the prior in nats.
         rate: of false alarms under the prior, however often one looks.
+        climb: what the evidence of curves of the prior was found to be; without, beliefs are taken to be calibrated.
 
     Raises:
         ValueError: if rate is not between 0 and 1.
@@ -57,6 +102,7 @@ class Surprise:
     pit: Array
     log_e: Array
     rate: float = RATE
+    climb: Climb = Climb()
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < 1:
@@ -65,15 +111,15 @@ class Surprise:
             object.__setattr__(self, name, frozen(getattr(self, name), name))
 
     @classmethod
-    def of(cls, belief: Belief, y: Array, *, t: Array, rate: float = RATE) -> Surprise:
+    def of(cls, belief: Belief, y: Array, *, t: Array, rate: float = RATE, climb: Climb = Climb()) -> Surprise:
         """The surprise of values y (..., T) at times t, each with the belief (..., T) before it; NaN is no bet."""
         pit = pits(belief, y)
-        return cls(t, pit, log_wealth(pit), rate)
+        return cls(t, pit, log_wealth(pit), rate, climb)
 
     @cached_property
     def p_value(self) -> Array:
         """(B, T) probability that a curve of the prior is ever this surprising, at most; it never rises."""
-        return np.minimum(1.0, np.exp(-np.maximum.accumulate(self.log_e, axis=-1)))
+        return self.climb.p_value(np.maximum.accumulate(self.log_e, axis=-1))
 
     @cached_property
     def alarm(self) -> NDArray[np.bool_]:

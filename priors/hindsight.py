@@ -1,4 +1,4 @@
-"""What comes after, given what was seen: runs whose rest outdoes it by far are rarer than independent parts make them."""
+"""What comes after, given what was seen: runs whose rest outdoes it by far are rarer than chance makes them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Level:
 def test_a_trained_network_finds_the_closed_form_posterior(tmp_path, values):
     told = Options(
         steps=500, batch=32, questions=32, lr=6e-3, warmup=20, threads=1, precision="float32", validation_curves=0,
-        irregular=0.0, log_every_s=1e9, model=PRESETS["tiny"], coordinates=Coordinates(values=values),
+        alarm_curves=0, irregular=0.0, log_every_s=1e9, model=PRESETS["tiny"], coordinates=Coordinates(values=values),
     )  # fmt: skip
     train(told, tmp_path, prior=Level(), say=lambda line: None)
     pfn = PFN(Checkpoint.read(tmp_path / "checkpoint.safetensors"))

@@ -18,10 +18,13 @@ from lcpfn.priors import Curves, General, Paper
 from lcpfn.priors.divergence import Divergence
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
+from lcpfn.training.parent import Parent
 from lcpfn.training.questions import EXPLODED, draw_fates, draw_of_runs
 
 KNOWING = dataclasses.replace(TINY, divergence=True)
-TRAINED = dict(batch=32, questions=12, precision="float32", threads=1, validation_curves=64, log_every_s=1e9)
+TRAINED = dict(
+    batch=32, questions=12, precision="float32", threads=1, validation_curves=64, log_every_s=1e9, alarm_curves=0
+)
 
 
 def runs(n: int = 4000, seed: int = 0, **law: float) -> Curves:
@@ -119,6 +122,29 @@ def test_fine_tuning_grows_the_output(trained: PFN, tmp_path) -> None:
     ours, theirs = (each.predict(y, [5.0, 9.0]) for each in (grown, plain))
     np.testing.assert_array_equal(ours.median(), theirs.median())
     assert theirs.fate is None and (ours.prob_diverged() > 0).all() and (ours.prob_diverged() < 0.05).all()
+
+
+@pytest.mark.parametrize("larger", [{"layers": 4}, {"hidden": 96}, {"layers": 3, "hidden": 80}])
+def test_fine_tuning_grows_the_network(larger: dict[str, int], tmp_path) -> None:
+    plain = random_pfn(PRESETS["tiny"], FREE)
+    plain.checkpoint.write(tmp_path / "plain.safetensors")
+    told = dict(prior="general", init=str(tmp_path / "plain.safetensors"), coordinates=FREE)
+    model = dataclasses.replace(PRESETS["tiny"], **larger)
+    run = Run(Options(steps=3, model=model, **told, **TRAINED), tmp_path, say=lambda _: None)  # type: ignore[arg-type]
+    run.save(scores={})
+    grown = PFN(Checkpoint.read(tmp_path / "checkpoint.safetensors"))
+    y = [0.2, 0.5, 0.4]
+    ours, theirs = (each.predict(y, [5.0, 9.0]) for each in (grown, plain))
+    np.testing.assert_allclose(ours.median(), theirs.median(), rtol=1e-6)
+    before = {name: weight.copy() for name, weight in grown.checkpoint.weights.items()}
+    run.run()
+    after = Checkpoint.read(tmp_path / "checkpoint.safetensors").weights
+    still = [name for name in before if np.array_equal(before[name], after[name])]
+    assert not [name for name in still if "down" in name or "out" in name], "what was added has to learn"
+    with pytest.raises(ValueError, match="needs the network"):
+        Parent.of(
+            dataclasses.replace(run.options, model=PRESETS["tiny"], init=str(tmp_path / "checkpoint.safetensors"))
+        )
 
 
 @pytest.mark.parametrize("device", [None, "cpu"])

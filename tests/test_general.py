@@ -37,6 +37,7 @@ TINY = dict(
     precision="float32",
     threads=1,
     validation_curves=100,
+    alarm_curves=0,
     log_every_s=1e9,
 )
 

@@ -172,7 +172,7 @@ def test_the_loop_trains_it_and_numpy_refuses_it(tmp_path):
     model = dataclasses.replace(PRESETS["tiny"], layout="original", head="bars", components=100)
     told = Options(
         steps=40, batch=32, questions=12, lr=5e-3, precision="float32", threads=1, model=model,
-        warmup=5, validation_curves=20, log_every_s=1e9,
+        warmup=5, validation_curves=20, log_every_s=1e9, alarm_curves=0,
     )  # fmt: skip
     run = Run(told, tmp_path, say=lambda line: None)
     before = run.validate(*run.examined)

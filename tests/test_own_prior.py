@@ -18,6 +18,7 @@ from lcpfn.checkpoint import digest
 from lcpfn.pfn import load, locate
 from lcpfn.priors import RunPrior, by_name
 from lcpfn.training import PRESETS, Options, Run
+from lcpfn.training.alarm import highest
 from lcpfn.training.command import main, parser
 from lcpfn.training.parent import _flag
 
@@ -155,6 +156,7 @@ def test_from_the_example_to_a_calibrated_checkpoint(
 ) -> None:
     monkeypatch.chdir(ROOT / "examples")
     flags = ["--preset", "tiny", "--threads", "1", "--validation-curves", "100", "--runs", str(place)]
+    flags += ["--alarm-curves", "200"]
     code = cli.main(["train", "--prior", "own_prior:prior", *flags, "--steps", "80", "--warmup", "10"])
     out = capsys.readouterr().out.splitlines()
     assert code == 0
@@ -169,7 +171,11 @@ def test_from_the_example_to_a_calibrated_checkpoint(
     before = untrained.validate(*untrained.examined)
     after = checkpoint.provenance["scores"]
     assert all(after[cut] > before[cut] + 0.2 for cut in before), (before, after)
-    assert load(path).predict([0.2, 0.3, 0.4], horizon=100).shape == (97,)
+    pfn = load(path)
+    assert pfn.predict([0.2, 0.3, 0.4], horizon=100).shape == (97,)
+    assert pfn.climb.curves == 200 and len(pfn.climb.highest) == 20
+    own = highest(pfn, by_name("own_prior:prior"), 400, random=torch.Generator().manual_seed(0))
+    assert (pfn.climb.p_value(own) <= 0.05).mean() < 0.05 + 3 * (0.05 / 200) ** 0.5, "of either draw, three errors"
     ask = ["calibrate", "--checkpoint", str(path), "--curves", "20", "--draws", "0", "--json"]
     assert cli.main(ask) == 0
     told = json.loads(capsys.readouterr().out)

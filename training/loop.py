@@ -23,6 +23,7 @@ from lcpfn.checkpoint import Checkpoint
 from lcpfn.priors import Curves, Prior, RunPrior, by_name
 from lcpfn.training import state
 from lcpfn.training.ahead import Ahead
+from lcpfn.training.alarm import calibrate
 from lcpfn.training.grids import draw_times
 from lcpfn.training.objective import Objective
 from lcpfn.training.options import Options
@@ -392,4 +393,6 @@ def train(options: Options, folder: Path, **extra: Any) -> dict[str, Any]:
     run = Run(options, folder, **extra)
     last = run.run()
     run.leave()
+    if options.alarm_curves and not run.rank:
+        calibrate(folder / "checkpoint.safetensors", run.prior, options)
     return last

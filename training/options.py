@@ -46,6 +46,7 @@ class Options:
     save_every_s: float = 60.0
     stored: str = "float32"  # type of the checkpoint's weights; "float16" halves the file
     validation_curves: int = 500  # 0: no validation
+    alarm_curves: int = 2000  # of the prior, by which the alarm is calibrated at the end; 0: not
     tensorboard: bool = False  # also write the log as TensorBoard events into the run's folder
     model: ModelConfig = field(default_factory=ModelConfig)
     coordinates: Coordinates = field(default_factory=Coordinates)
@@ -61,6 +62,8 @@ class Options:
         if len(self.shares) != 3 or min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
             raise ValueError(f"shares must be three numbers from 0 to 1 that sum to 1, got {self.shares}")
         self.parameters_of_prior()
+        if self.alarm_curves < 0:
+            raise ValueError(f"alarm_curves must be 0 or more, got {self.alarm_curves}")
         if self.questions < 3:
             raise ValueError(f"questions must be at least 3, one of each kind, got {self.questions}")
         for name, choices in (

@@ -68,7 +68,7 @@ class Parent:
         """Write the weights into a fresh network of this size or larger.
 
         A larger one says the same at first: what the parent lacks keeps its first weights, and those that lead back to
-        the residual path (`Attention.out`, `Block.down`) are zero in a fresh network.
+        the residual path (`Attention.out`, `Block.down`) are zero in a fresh one.
         """
         with torch.no_grad():
             for name, own in model.named_parameters():

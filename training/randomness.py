@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-WEIGHTS, BATCH, VALIDATION = range(3)  # first step of every path
+WEIGHTS, BATCH, VALIDATION, ALARM = range(4)  # first step of every path
 
 
 def generator(seed: int, *path: int, device: str | torch.device = "cpu") -> torch.Generator:
