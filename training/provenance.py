@@ -6,6 +6,7 @@ import dataclasses
 import math
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ from lcpfn.priors import Prior
 from lcpfn.training.options import Options
 
 
+@cache
 def commit() -> str:
-    """The commit of the checkout this code runs from, with "+" for uncommitted changes; "unknown" outside of one."""
+    """The commit of the checkout this code runs from, with "+" for uncommitted changes; "unknown" outside of one.
+
+    As it was when first asked: what a long run does is decided by the code that it began with.
+    """
     here = Path(__file__).parent
     try:
         name = subprocess.run(
