@@ -91,6 +91,17 @@ def test_loss_falls_and_the_checkpoint_says_where_it_comes_from(tmp_path):
     assert json.loads(lines[-1])["step"] == 60
 
 
+def test_the_last_part_of_a_run_can_be_exact(tmp_path):
+    def weights(**told):
+        name = "-".join(map(str, told.values()))
+        train(Options(**(TINY | told), steps=4), tmp_path / name, say=quiet)
+        return Checkpoint.read(tmp_path / name / "checkpoint.safetensors").weights["head.weight"]
+
+    whole, none, half = (weights(precision="bfloat16", exact=share) for share in (1.0, 0.0, 0.5))
+    np.testing.assert_array_equal(whole, weights(precision="float32"))
+    assert not np.array_equal(half, whole) and not np.array_equal(half, none)
+
+
 @pytest.mark.parametrize("extra", [{}, {"optimizer": "adamw", "ema": 0.9, "schedule": "wsd"}])
 def test_an_interrupted_run_ends_in_the_same_bits(tmp_path, extra):
     told = Options(**(TINY | extra), steps=12)

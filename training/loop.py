@@ -180,7 +180,8 @@ class Run:
 
     def differentiate(self, curves: Curves, asked: Questions) -> Tensor:
         """The loss of a batch, whose gradient is left in the parameters."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+        halved = self.options.precision == "bfloat16" and self.progress < 1 - self.options.exact
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=halved):
             log_density = self.network(curves, asked.after, asked.t_query, asked.answer, asked.kinds, asked.fate)
         loss = -_mean(log_density, asked.valid)
         loss.backward()
@@ -251,7 +252,7 @@ class Run:
     def validate(self, curves: Curves, asked: Questions | None = None) -> dict[str, float]:
         """Mean log density of the unseen part of curves after 10, 20, 40 and 80 points, or of answers by kind.
 
-        Averaged weights are used if there are any.
+        In float32, as checkpoints are used; averaged weights if there are any.
         """
         kept = {name: parameter.detach().clone() for name, parameter in self.objective.named_parameters()}
         kind = torch.zeros(1, dtype=torch.int64, device=self.device)
@@ -259,8 +260,7 @@ class Run:
         def log_density(
             curves: Curves, after: Tensor, t: Tensor, answer: Tensor, kinds: Tensor = kind, fate: Tensor | None = None
         ) -> Tensor:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-                return self.objective(curves, after, t, answer, kinds, fate)
+            return self.objective(curves, after, t, answer, kinds, fate)
 
         self._put(self.average or {})
         if asked is None:

@@ -38,6 +38,7 @@ class Options:
     clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.0  # decay a step of the averaged weights; 0: none
     precision: str = "bfloat16"  # of matrix products; "float32" for exactness
+    exact: float = 0.0  # last part of the run whose products are in float32 all the same, as where checkpoints are used
     compile: bool = False
     device: str = "cpu"
     threads: int = 2  # of a CPU
@@ -76,6 +77,8 @@ class Options:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not 0 <= self.ema < 1 or not 0 < self.decay <= 1:
             raise ValueError(f"ema must lie in [0, 1) and decay in (0, 1], got ema={self.ema}, decay={self.decay}")
+        if not 0 <= self.exact <= 1:
+            raise ValueError(f"exact must be a share of the run, from 0 to 1, got {self.exact}")
 
     def parameters_of_prior(self) -> dict[str, Any]:
         """The prior's parameters that were told."""

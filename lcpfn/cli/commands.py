@@ -199,6 +199,8 @@ def _outline(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
         else:
             grouped = isinstance(fact, int) and not isinstance(fact, bool) and abs(fact) >= 10_000
             text = fact if isinstance(fact, str) else f"{fact:,}" if grouped else json.dumps(fact)
+            if isinstance(fact, list) and len(fact) > 12:
+                text = f"{json.dumps(fact[:3])[:-1]}, ... {len(fact):,} in all]"
             yield f"{indent}{name:<{width}}  {text}"
 
 
