@@ -65,8 +65,8 @@ def _of_runs(engine: PFN, runs: Curves) -> np.ndarray:
 
 
 def _metric(sign: float, lower: float, upper: float, *, overshoot: bool = False) -> Metric:
-    bounds = tuple(bound if math.isfinite(bound) else None for bound in (lower, upper))
-    return Metric("max" if sign > 0 else "min", bounds=bounds, overshoot=overshoot)
+    low, high = (bound if math.isfinite(bound) else None for bound in (lower, upper))
+    return Metric("max" if sign > 0 else "min", bounds=(low, high), overshoot=overshoot)
 
 
 def calibrate(path: Path, prior: Prior, options: Options) -> None:
