@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from contest.cases import case
+from contest.cases import LEAST_SEEN
 from contest.scores import Yardstick, yardstick
 from contest.terms import RealCurve
 from prior_check import drawn
@@ -34,6 +34,7 @@ from lcpfn.priors import Curves, by_name
 
 CUTS = (10, 20, 40)  # percent of the points that are seen; later there is little left to tell
 GRIDS = ("even", "growing")  # of the gaps between the points seen
+GROWING = 0.3  # log10 of the last gap over the first, above which they grow
 EDGES = (-10.0, -3.0, -1.0, -0.3, -0.03, 0.03, 0.3, 1.0, 3.0, 10.0)  # of the rest over the range seen
 FEWEST = 20  # curves of a source at a cut-off and grid, to count in the shares
 NEIGHBOURS = 150
@@ -75,7 +76,7 @@ def seen(curves: Iterable[tuple[np.ndarray, np.ndarray, float, float]], cut: int
     """
     parts, places = [], []
     for place, (t, y, lower, upper) in enumerate(curves):
-        count = max(2, math.ceil(cut * len(y) / 100))
+        count = max(LEAST_SEEN, math.ceil(cut * len(y) / 100))
         past, times = y[:count][np.isfinite(y[:count])], t[:count][np.isfinite(y[:count])]
         if count >= len(y) or len(past) < 2 or not math.isfinite(y[-1]):
             continue
@@ -84,7 +85,7 @@ def seen(curves: Iterable[tuple[np.ndarray, np.ndarray, float, float]], cut: int
             continue
         best = float(np.nanmax(np.where(np.isfinite(rest), rest, -np.inf)))
         spacing, features = _features(times, past, t[-1], lower, upper)
-        parts.append((features, spacing > 0.3, last, size, ((y[-1] - last) / size, (best - last) / size)))
+        parts.append((features, spacing > GROWING, last, size, ((y[-1] - last) / size, (best - last) / size)))
         places.append(place)
     columns = [np.array(column) for column in zip(*parts)] if parts else [np.empty((0, 1))] * 5
     return Seen(*columns), np.array(places, dtype=int)
@@ -173,7 +174,7 @@ def crps(draws: np.ndarray, truth: float) -> float:
 
 
 def measured(source: str, per_task: int) -> tuple[list[RealCurve], list[Yardstick]]:
-    """Development curves of a source that are long enough for every cut-off, each with the yardstick of its task."""
+    """Development curves of a source, each with the yardstick of its task."""
     import curves
 
     found = curves.read(source, per_task=per_task, split="development")
@@ -181,12 +182,11 @@ def measured(source: str, per_task: int) -> tuple[list[RealCurve], list[Yardstic
     for _, group in groupby(
         sorted(found, key=lambda each: (each.task, each.name)), lambda each: (each.task, each.name)
     ):
-        members = [each for each in group if len(each) > case(each, CUTS[0]).seen]
-        if members:
-            values = np.concatenate([each.y for each in members])
-            told = {"metric": members[0].metric, "resolution": max(each.resolution for each in members)}
-            kept += members
-            yards += [yardstick(values, **told)] * len(members)
+        members = list(group)
+        values = np.concatenate([each.y for each in members])
+        told = {"metric": members[0].metric, "resolution": max(each.resolution for each in members)}
+        kept += members
+        yards += [yardstick(values, **told)] * len(members)
     return kept, yards
 
 

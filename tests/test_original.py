@@ -13,7 +13,7 @@ from lcpfn import Checkpoint, load
 from lcpfn.config import KINDS, ModelConfig
 from lcpfn.coordinates import Coordinates, Frame, frame, query_features
 from lcpfn.priors import Paper
-from lcpfn.training import PRESETS, Options, Run
+from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.original import TIME, OriginalAttention, OriginalTransformer
 from lcpfn.training.questions import draw
@@ -181,6 +181,8 @@ def test_the_loop_trains_it_and_numpy_refuses_it(tmp_path):
     assert Checkpoint.read(tmp_path / "checkpoint.safetensors").config["model"]["layout"] == "original"
     with pytest.raises(ValueError, match="layout \"causal\", got 'original'"):
         load(tmp_path / "checkpoint.safetensors")
+    train(dataclasses.replace(told, steps=1, alarm_curves=2), tmp_path / "whole", say=lambda line: None)
+    assert "alarm" not in Checkpoint.read(tmp_path / "whole" / "checkpoint.safetensors").provenance, "it has none"
 
 
 def test_gradients_reach_every_weight(curves):

@@ -17,11 +17,11 @@ from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, Prior, RunPrior
 from lcpfn.surprise import Climb
+from lcpfn.training.grids import LENGTH
 from lcpfn.training.options import Options
 from lcpfn.training.randomness import ALARM, generator
 
-LENGTH = 100  # points of a curve of a prior that does not say when its runs are measured
-BATCH = 256
+BATCH = 256  # runs that are asked about together
 
 
 def highest(engine: PFN, prior: Prior, count: int, *, random: torch.Generator) -> np.ndarray:

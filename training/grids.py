@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+LENGTH = 100  # points of a curve of a prior that does not say when its runs are measured
+
 
 def draw_times(length: int, irregular: float, *, generator: torch.Generator) -> Tensor:
     """(length,) increasing times from 1 to length, on the generator's device.

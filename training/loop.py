@@ -24,7 +24,7 @@ from lcpfn.priors import Curves, Prior, RunPrior, by_name
 from lcpfn.training import state
 from lcpfn.training.ahead import Ahead
 from lcpfn.training.alarm import calibrate
-from lcpfn.training.grids import draw_times
+from lcpfn.training.grids import LENGTH, draw_times
 from lcpfn.training.objective import Objective
 from lcpfn.training.options import Options
 from lcpfn.training.parent import Parent
@@ -34,7 +34,6 @@ from lcpfn.training.randomness import BATCH, VALIDATION, WEIGHTS, generator
 from lcpfn.training.scores import mean_by_kind, unseen_log_density
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
-LENGTH = 100  # points of a training curve
 LATER = 28  # points of a run after those that the network may see, of priors that bring whole runs
 FATE_QUESTIONS = 8  # about divergence, for each curve, beside those about values
 
@@ -393,6 +392,7 @@ def train(options: Options, folder: Path, **extra: Any) -> dict[str, Any]:
     run = Run(options, folder, **extra)
     last = run.run()
     run.leave()
-    if options.alarm_curves and not run.rank:
+    if options.alarm_curves and options.model.layout == "causal" and not run.rank:  # no other has an alarm
+        run.say(f"alarm: how high evidence climbs on {options.alarm_curves:,} curves of the prior")
         calibrate(folder / "checkpoint.safetensors", run.prior, options)
     return last
