@@ -21,6 +21,7 @@ from lcpfn.priors.noise import Noise
 from lcpfn.priors.scales import Measured, Scales
 from lcpfn.priors.sums import Sums
 from lcpfn.priors.trends import Trends
+from lcpfn.priors.wander import Wander
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class General:
     Attributes:
         grids: When runs are measured.
         trends: How far they come.
+        wander: Slow moves of no form.
         events: Schedules and spikes.
         noise: Of the measurements.
         divergence: Runs that go wrong for good.
@@ -53,6 +55,7 @@ class General:
 
     grids: Grids = field(default_factory=Grids)
     trends: Trends = field(default_factory=Trends)
+    wander: Wander = field(default_factory=Wander)
     events: Events = field(default_factory=Events)
     noise: Noise = field(default_factory=Noise)
     divergence: Divergence = field(default_factory=Divergence)
@@ -74,7 +77,7 @@ class General:
         Raises:
             ValueError: If a name is not a field of this prior or of one of its parts, or a value is wrong.
         """
-        parts = (Grids, Trends, Events, Noise, Divergence, Scales, Sums, Hindsight)
+        parts = (Grids, Trends, Wander, Events, Noise, Divergence, Scales, Sums, Hindsight)
         classes = {part.__name__.lower(): part for part in parts}
         values = dict(parameters)
         try:
@@ -124,8 +127,8 @@ class General:
         dice = Dice(len(progress), generator=generator)
         trend = self.trends.sample(progress, generator=generator)
         effect, spikes = self.events.sample(progress, generator=generator)
-        shown = effect.on(trend)
-        noise = self.noise.sample(progress, generator=generator) * effect.quiet - spikes
+        shown = effect.on(trend + self.wander.sample(progress, generator=generator))
+        noise = self.noise.sample(progress, effect.level, generator=generator) * effect.quiet - spikes
         worse, dead = self.divergence.explosion(progress, generator=generator)
         shown = torch.where(dead, 0.0, shown)
         noise = torch.where(dead, 0.0, noise)

@@ -63,18 +63,26 @@ class Noise:
         for name in ("ordinary", "smooth", "loud", "last"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
-    def sample(self, progress: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Returns independent noise of n runs at the progress (n, T): (n, T), mean 0."""
-        dice = Dice(len(progress), generator=generator)
-        return self.level(progress, dice) * self.standard(progress, dice)
+    def sample(self, progress: Tensor, told: Tensor | None = None, *, generator: torch.Generator) -> Tensor:
+        """Returns independent noise of n runs at the progress (n, T): (n, T), mean 0.
 
-    def level(self, progress: Tensor, dice: Dice) -> Tensor:
+        Args:
+            progress: Of the points.
+            told: Standard deviations at the start, (n, 1), NaN where they are to be drawn; all of them, if not given.
+            generator: Where the numbers come from.
+        """
+        dice = Dice(len(progress), generator=generator)
+        return self.level(progress, dice, told) * self.standard(progress, dice)
+
+    def level(self, progress: Tensor, dice: Dice, told: Tensor | None = None) -> Tensor:
         """Returns standard deviations, (n, T)."""
         chosen = dice.choose(self.levels)[:, None]
         level = torch.zeros_like(progress[:, :1])
         for place, name in enumerate(self.levels):
             if name != "none":
                 level = torch.where(chosen == place, dice.log_uniform(*getattr(self, name)), level)
+        if told is not None:
+            level = torch.where(told.isnan(), level, told)
         ratio = torch.where(dice.coin(self.shrinking), dice.log_uniform(*self.last), 1.0)
         grows = dice.coin(self.growing / (1 - self.shrinking))
         ratio = torch.where((ratio == 1) & grows, dice.log_uniform(1, 3), ratio)

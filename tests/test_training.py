@@ -23,7 +23,13 @@ from lcpfn.training.questions import draw, split
 from lcpfn.training.randomness import BATCH, generator
 
 TINY = dict(
-    model=PRESETS["tiny"], batch=8, questions=12, precision="float32", threads=1, validation_curves=8, log_every_s=1e9,
+    model=PRESETS["tiny"],
+    batch=8,
+    questions=12,
+    precision="float32",
+    threads=1,
+    validation_curves=8,
+    log_every_s=1e9,
     alarm_curves=0,
 )
 

@@ -19,8 +19,15 @@ from lcpfn.training.ahead import Ahead, tensors
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 PRIORS = ["paper", "domhan", "general"]
 TINY = dict(
-    model=PRESETS["tiny"], batch=32, questions=24, threads=1, validation_curves=100, log_every_s=1e9, warmup=10,
-    lr=5e-3, alarm_curves=0,
+    model=PRESETS["tiny"],
+    batch=32,
+    questions=24,
+    threads=1,
+    validation_curves=100,
+    log_every_s=1e9,
+    warmup=10,
+    lr=5e-3,
+    alarm_curves=0,
 )
 GENERAL = dict(
     prior="general",

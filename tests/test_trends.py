@@ -1,4 +1,4 @@
-"""The parts of the general prior alone: trends, events, noise, divergence, grids and scales."""
+"""Parts of the general prior alone: trends, divergence, grids and scales."""
 
 import math
 
@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from statistical import RATE, differs_from_law, mean_differs
+from statistical import RATE, differs_from_law
 
 from lcpfn.priors.dice import Dice
 from lcpfn.priors.divergence import Divergence
-from lcpfn.priors.events import EFFECTS, Events, spikes
 from lcpfn.priors.grids import Grids, given
-from lcpfn.priors.noise import Noise, correlated
 from lcpfn.priors.scales import KINDS, Scales, capped, warp
 from lcpfn.priors.trends import SETBACKS, SHAPES, Trends, from_start_to_end
 
@@ -67,7 +65,6 @@ def test_mixed_rows_come_from_the_shape_they_chose():
     [
         (lambda: Trends(shapes={"spiral": 1.0}), "shapes are among"),
         (lambda: Trends(setbacks={"none": 0.0}), "sum to more than 0"),
-        (lambda: Events(schedules={"drops": -1.0, "constant": 2.0}), "must not be negative"),
         (lambda: Scales(metrics={"height": 1.0}), "metrics are among"),
         (lambda: Grids(short=(1, 9)), "at least 2 points"),
         (lambda: Divergence(to_nan=1.5), r"shares lie in \[0, 1\]"),
@@ -149,84 +146,6 @@ def test_what_hardly_changes_becomes_a_line():
     drawn = torch.tensor([[1.0, 1.0, 1.0], [0.0, float("nan"), 2.0], [1.0, 4.0, 5.0]])
     values = from_start_to_end(drawn, torch.tensor([[0.0, 0.3, 1.0]]).expand(3, -1))
     torch.testing.assert_close(values[:, 0], torch.tensor([0.3, 0.3, 0.75]))
-
-
-# -- events
-
-
-@pytest.mark.parametrize("name", sorted(EFFECTS))
-def test_effects_gain_and_quieten(name):
-    made = EFFECTS[name](progress(), dice())
-    assert (made.gain >= -1e-6).all() and (made.quiet > 0).all() and (made.quiet <= 1).all()
-    assert made.total.shape == (N, 1)
-    if name in ("drops", "annealed"):
-        torch.testing.assert_close(made.gain[:, -1:], made.total, atol=1e-4, rtol=1e-3)
-        assert (made.quiet[:, -1] < 1).float().mean() > 0.9
-
-
-def test_a_schedule_gains_nothing_where_nothing_is_learnt():
-    made = EFFECTS["annealed"](progress(), dice())
-    learnt = SHAPES["power"](progress(), dice())
-    shown = made.on(learnt)
-    torch.testing.assert_close(shown[:, -1], torch.ones(N), atol=2e-3, rtol=0)
-    assert float((shown - learnt).abs().amax(1).mean()) > 0.1
-    flat = 0.01 * progress()
-    assert float(made.on(flat).max()) <= 0.011 * (1 + float(made.total.max())) and not made.on(0 * flat).any()
-    assert EFFECTS["annealed"](flat[:, :0], dice()).on(flat[:, :0]).shape == (N, 0)
-
-
-def test_annealing_rises_late_and_ends_quietly():
-    made = EFFECTS["annealed"](progress(), dice())
-    share = (made.gain[:, 30] / made.total[:, 0])[made.total[:, 0] > 0]  # a run may end before its rate falls
-    assert 0.2 < float(share.median()) < 0.6
-    assert float((made.quiet[:, -1] / made.quiet[:, 0]).median()) < 0.2
-
-
-def test_a_drop_jumps_within_a_few_points():
-    gain = EFFECTS["drops"](progress(points=200), dice()).gain
-    step = torch.diff(gain, dim=1).amax(1) / gain.amax(1).clamp(min=1e-6)
-    assert float((step > 0.3).float().mean()) > 0.25
-
-
-def test_spikes_recover():
-    values = spikes(progress(500, points=400), dice(500))
-    assert (values >= 0).all() and (values.amax(1) > 0).float().mean() > 0.95
-    assert float(values.median()) < 0.05 * float(values.amax(1).median())
-
-
-# -- noise
-
-
-def test_noise_levels_span_four_decades():
-    level = Noise().level(progress(), dice())[:, 0]
-    quiet, loud = level[level > 0].log10().quantile(torch.tensor([0.03, 0.97]))
-    assert loud - quiet > 4
-    assert not share_differs(int((level == 0).sum()), N, Noise().levels["none"])
-
-
-def test_noise_shrinks_and_grows_in_its_shares():
-    level = Noise(levels={"ordinary": 1.0}).level(progress(), dice())
-    ratio = level[:, -1] / level[:, 0]
-    assert not share_differs(int((ratio < 1 - 1e-6).sum()), N, Noise().shrinking)
-    assert not share_differs(int((ratio > 1 + 1e-6).sum()), N, Noise().growing)
-    assert 0.019 < float(ratio.min()) and float(ratio.max()) < 3.01
-
-
-@pytest.mark.parametrize("rho", [0.3, 0.9])
-def test_correlated_noise_keeps_its_variance(rho):
-    z = correlated(dice(20_000).normal(40), rho)
-    for column in (0, 1, 20, 39):
-        assert not mean_differs(z[:, column].square().numpy(), 1.0)
-    products = (z[:, 20] * z[:, 21]).numpy()
-    assert not mean_differs(products, rho)
-    assert mean_differs(products, rho + 0.1)
-
-
-def test_heavy_tails_are_heavy():
-    plain = Noise(heavy=0.0, correlated=0.0).standard(progress(), dice())
-    heavy = Noise(heavy=1.0, correlated=0.0).standard(progress(), dice())
-    assert not differs_from_law(plain.flatten()[:20_000].double().numpy(), stats.norm.cdf)
-    assert stats.kurtosis(heavy.flatten().numpy()) > 4
 
 
 # -- divergence

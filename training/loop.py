@@ -25,7 +25,9 @@ from lcpfn.training import state
 from lcpfn.training.ahead import Ahead
 from lcpfn.training.alarm import calibrate
 from lcpfn.training.grids import LENGTH, draw_times
+from lcpfn.training.journal import Journal
 from lcpfn.training.objective import Objective
+from lcpfn.training.optimizers import optimizers
 from lcpfn.training.options import Options
 from lcpfn.training.parent import Parent
 from lcpfn.training.provenance import provenance
@@ -40,25 +42,6 @@ FATE_QUESTIONS = 8  # about divergence, for each curve, beside those about value
 
 class NonfiniteLoss(RuntimeError):
     """The loss became NaN or infinite; the last good state is kept."""
-
-
-def optimizers(model: nn.Module, options: Options) -> dict[str, torch.optim.Optimizer]:
-    """Muon for the matrices inside the blocks and the decoder's middle layer, AdamW for all else."""
-    muon: list[nn.Parameter] = []
-    adam: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        inner = parameter.ndim == 2 and (".blocks." in name or name.endswith(("think.weight", "embed2.weight")))
-        (muon if inner and options.optimizer == "muon" else adam).append(parameter)
-    made: dict[str, torch.optim.Optimizer] = {
-        "adamw": torch.optim.AdamW(
-            adam, lr=options.lr, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True
-        )
-    }
-    if muon:
-        made["muon"] = torch.optim.Muon(
-            muon, lr=options.lr, weight_decay=options.weight_decay, adjust_lr_fn="match_rms_adamw"
-        )
-    return made
 
 
 class Run:
@@ -122,7 +105,7 @@ class Run:
         on_gpu = self.device.type == "cuda"  # a CPU has no core to spare for the next batch
         self.ahead = Ahead(self.batch, self.device) if on_gpu else None
         self.examined = self._draw_validation()
-        self.events = _event_writer(folder) if options.tensorboard and not self.rank else None
+        self.journal = Journal(folder, say, tensorboard=options.tensorboard and not self.rank)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -290,21 +273,7 @@ class Run:
         if self.examined is not None:
             line["scores"] = self.validate(*self.examined)
         left = max(0.0, self.elapsed * (1 / max(self.progress, 1e-9) - 1))
-        with open(self.folder / "log.jsonl", "a") as file:
-            file.write(json.dumps(line) + "\n")
-        if self.events is not None:
-            numbers = {name: line[name] for name in ("loss", "curves_per_s") if line[name] is not None}
-            for name, score in line.get("scores", {}).items():
-                numbers[f"after {name}" if name.isdigit() else name] = score
-            for name, number in numbers.items():
-                self.events.add_scalar(name, number, self.step)
-            self.events.flush()
-        shown = " ".join(f"{cut}:{score:.3f}" for cut, score in line.get("scores", {}).items())
-        self.say(
-            f"step {self.step} | {line['curves']:,} curves | {line['curves_per_s']:.0f}/s | "
-            f"loss {line['loss']} | {shown} | {self.elapsed:.0f} s, {left:.0f} s left"
-            + (f" | {line['peak_gb']} GB at the peak" if "peak_gb" in line else "")
-        )
+        self.journal.write(line, left)
         return line
 
     # -- what is kept -------------------------------------------------------------------------------------------------
@@ -370,20 +339,6 @@ def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
         return values.mean()
     return torch.where(valid, values, 0.0).sum() / valid.sum().clamp(min=1)
-
-
-def _event_writer(folder: Path) -> Any:
-    """TensorBoard's writer.
-
-    Raises:
-        ImportError: if TensorBoard is not installed.
-    """
-    try:
-        import tensorboard  # noqa: F401  # torch's own message does not say what to install
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ImportError("--tensorboard needs TensorBoard: pip install -e '.[tensorboard]'") from error
-    return SummaryWriter(folder)
 
 
 def train(options: Options, folder: Path, **extra: Any) -> dict[str, Any]:
