@@ -21,7 +21,7 @@ class Divergence:
         height: Smallest and largest explosion, in gains of the curve; the logarithm is uniform.
     """
 
-    to_nan: float = 0.07
+    to_nan: float = 0.04
     finite: float = 0.04
     dead: float = 0.6
     height: tuple[float, float] = (1.0, 1e6)

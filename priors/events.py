@@ -127,10 +127,10 @@ class Events:
     """
 
     schedules: Mapping[str, float] = field(
-        default_factory=lambda: {"constant": 0.68, "drops": 0.13, "annealed": 0.16, "restarts": 0.03}, hash=False
+        default_factory=lambda: {"constant": 0.62, "drops": 0.15, "annealed": 0.20, "restarts": 0.03}, hash=False
     )
     spiky: float = 0.10
-    tied: float = 0.6
+    tied: float = 0.8
     ratio: tuple[float, float] = (0.03, 0.6)
 
     def __post_init__(self) -> None:

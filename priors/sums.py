@@ -26,7 +26,7 @@ class Sums:
         known: Share of those whose bounds are told, where noise does not carry a value past them.
     """
 
-    share: float = 0.12
+    share: float = 0.08
     known: float = 0.7
 
     def __post_init__(self) -> None:
