@@ -172,10 +172,11 @@ def collapse(p: Tensor, dice: Dice) -> Tensor:
 
 
 def kick(p: Tensor, dice: Dice) -> Tensor:
-    """Returns a loss by the first step, of up to ten gains, that wears off over a part of the run or hardly ever."""
+    """Returns a loss by the first step, of up to a hundred gains, that wears off to nothing or to a rest that stays."""
     since = p - p[:, :1]
-    left = (1 + since / dice.log_uniform(3e-3, 1)) ** -dice.log_uniform(0.3, 3)
-    return torch.where(since > 0, dice.log_uniform(0.1, 10) * left, 0.0)
+    rest = dice.uniform() * dice.coin(0.5)
+    left = rest + (1 - rest) * (1 + since / dice.log_uniform(3e-3, 1)) ** -dice.log_uniform(0.3, 3)
+    return torch.where(since > 0, dice.log_uniform(0.1, 100) * left, 0.0)
 
 
 SETBACKS = {"none": keep, "overfit": overfit, "dip": dip, "collapse": collapse, "kick": kick}
@@ -189,6 +190,7 @@ class Trends:
         shapes: Shares of shapes.
         setbacks: Shares of setbacks; they are rare in curves at chance, which have nothing to lose but by a kick.
         reversed: Share of curves that get worse where others get better, as train accuracy with more samples.
+        stuck: Share of the kicked runs that learn nothing afterwards: they come back to their start at best.
     """
 
     shapes: Mapping[str, float] = field(
@@ -208,13 +210,16 @@ class Trends:
         hash=False,
     )
     setbacks: Mapping[str, float] = field(
-        default_factory=lambda: {"none": 0.78, "overfit": 0.11, "dip": 0.05, "collapse": 0.04, "kick": 0.02}, hash=False
+        default_factory=lambda: {"none": 0.76, "overfit": 0.11, "dip": 0.05, "collapse": 0.04, "kick": 0.04}, hash=False
     )
     reversed: float = 0.04
+    stuck: float = 0.8
 
     def __post_init__(self) -> None:
         check_shares(self.shapes, list(SHAPES), "shapes")
         check_shares(self.setbacks, list(SETBACKS), "setbacks")
+        if not 0 <= self.stuck <= 1:
+            raise ValueError(f"stuck must lie in [0, 1], got {self.stuck}")
 
     def sample(self, progress: Tensor, *, generator: torch.Generator) -> Tensor:
         """Returns n independent trends at the progress (n, T), from 0 to 1, increasing: (n, T)."""
@@ -222,6 +227,7 @@ class Trends:
         rise, _ = dice.mixed(progress, SHAPES, self.shapes)
         loss, kind = dice.mixed(progress, SETBACKS, self.setbacks)
         rise = torch.where(dice.coin(self.reversed), 1 - rise, rise)
-        most = rise.abs().amax(1, keepdim=True) if rise.shape[1] else rise
         kicked = torch.tensor([name == "kick" for name in self.setbacks], device=kind.device)[kind][:, None]
+        rise = torch.where(kicked & dice.coin(self.stuck), flat(progress, dice), rise)
+        most = rise.abs().amax(1, keepdim=True) if rise.shape[1] else rise
         return rise - loss * torch.where(kicked, most.clamp(min=1), most)

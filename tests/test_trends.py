@@ -1,5 +1,6 @@
 """Parts of the general prior alone: trends, divergence, grids and scales."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -125,13 +126,25 @@ def test_overfitting_sets_in_and_grows():
 def test_a_kick_comes_with_the_first_step_and_wears_off():
     values = SETBACKS["kick"](progress(), dice())
     assert (values[:, 0] == 0).all() and (torch.diff(values[:, 1:], dim=1) <= 0).all()
-    assert 5 < float(values.max()) <= 10 and float((values[:, -1] < 0.5 * values[:, 1]).float().mean()) > 0.5
+    assert 50 < float(values.max()) <= 100 and float((values[:, -1] < 0.5 * values[:, 1]).float().mean()) > 0.4
+    stays = (values[:, -1] - values[:, -2]).abs() < 1e-3 * values[:, 1]
+    assert float((stays & (values[:, -1] > 0.2 * values[:, 1])).float().mean()) > 0.2
     kicked = Trends(shapes={"flat": 1.0}, setbacks={"kick": 1.0}, reversed=0).sample(progress(), generator=generator())
     assert float(kicked.min()) < -3, "who learns nothing can be kicked all the same"
     overfit = Trends(shapes={"flat": 1.0}, setbacks={"overfit": 1.0}, reversed=0).sample(
         progress(), generator=generator()
     )
     assert float(overfit.min()) > -0.4, "but has nothing to lose else"
+
+
+def test_most_of_the_kicked_learn_nothing_afterwards():
+    law = Trends(shapes={"power": 1.0}, setbacks={"kick": 1.0}, reversed=0, stuck=0.7)
+    above = law.sample(progress(), generator=generator())[:, -1] > 0.15  # flat trends drift by 0.1 at most
+    assert 0.05 < float(above.float().mean()) < 0.28
+    none = dataclasses.replace(law, stuck=1.0).sample(progress(), generator=generator())
+    assert float(none.amax()) <= 0.1 + 1e-6
+    with pytest.raises(ValueError, match="stuck must lie in"):
+        Trends(stuck=1.1)
 
 
 def test_trends_have_the_shares_they_are_told():
