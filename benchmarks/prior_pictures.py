@@ -65,7 +65,7 @@ def examples(curves: Curves, path: Path) -> Path:
         panel.set_title(f"{title}, {len(t)} points", fontsize=6)
         if (gaps := np.diff(t)).size and gaps.max() > 30 * gaps.min() and t[0] > 0:
             panel.set_xscale("log")
-        panel.tick_params(labelsize=5)
+        panel.tick_params(which="both", labelsize=5)
         panel.xaxis.get_offset_text().set_fontsize(5)
         panel.yaxis.get_offset_text().set_fontsize(5)
     path.parent.mkdir(parents=True, exist_ok=True)
