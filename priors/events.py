@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,22 +24,16 @@ class Effect:
         gain: What is added to the trend, (n, T), from 0 up; in units of the trend's own gain.
         total: The same at the end of the run, (n, 1).
         quiet: What the noise is multiplied by, (n, T), in (0, 1].
-        level: Standard deviation of the noise at the start, (n, 1), in units of the whole; NaN where it is free.
     """
 
     gain: Tensor
     total: Tensor
     quiet: Tensor
-    level: Tensor
 
     def on(self, trend: Tensor) -> Tensor:
         """Returns trends (n, T) with these gains, in units of the whole; a run that learns nothing gains nothing."""
         learnt = trend.abs().amax(1, keepdim=True).clamp(max=1) if trend.shape[1] else self.total
         return (trend + learnt * self.gain) / (1 + learnt * self.total)
-
-
-def _effect(gain: Tensor, total: Tensor, quiet: Tensor) -> Effect:
-    return Effect(gain, total, quiet, torch.full_like(total, math.nan))
 
 
 def _with_end(p: Tensor) -> Tensor:
@@ -49,7 +42,7 @@ def _with_end(p: Tensor) -> Tensor:
 
 def constant(p: Tensor, dice: Dice) -> Effect:
     """Returns no effect."""
-    return _effect(torch.zeros_like(p), torch.zeros_like(p[:, :1]), torch.ones_like(p))
+    return Effect(torch.zeros_like(p), torch.zeros_like(p[:, :1]), torch.ones_like(p))
 
 
 def drops(p: Tensor, dice: Dice) -> Effect:
@@ -66,7 +59,7 @@ def drops(p: Tensor, dice: Dice) -> Effect:
         jump = height * (1 - torch.exp(-since / width)) * (1 - fade * since)
         gain, total = gain + jump[:, :-1], total + jump[:, -1:]
         quiet = torch.where(p > place, quiet * calmer, quiet)
-    return _effect(gain, total, quiet)
+    return Effect(gain, total, quiet)
 
 
 def rate(p: Tensor, dice: Dice) -> Tensor:
@@ -85,7 +78,7 @@ def annealed(p: Tensor, dice: Dice) -> Effect:
     height, bend = dice.log_uniform(0.05, 3), dice.log_uniform(0.4, 2)
     gain = height * (1 - left**bend)
     quiet = left[:, :-1].clamp(min=QUIETEST) ** dice.uniform(0.2, 1.2)
-    return _effect(gain[:, :-1], gain[:, -1:], quiet)
+    return Effect(gain[:, :-1], gain[:, -1:], quiet)
 
 
 def restarts(p: Tensor, dice: Dice) -> Effect:
@@ -96,7 +89,7 @@ def restarts(p: Tensor, dice: Dice) -> Effect:
     left = 0.5 * (1 + torch.cos(math.pi * (place - place.floor())))
     height = dice.log_uniform(0.03, 1)
     quiet = left.clamp(min=QUIETEST) ** dice.uniform(0.2, 1)
-    return _effect(height * (1 - left), height.clone(), quiet)
+    return Effect(height * (1 - left), height.clone(), quiet)
 
 
 EFFECTS = {"constant": constant, "drops": drops, "annealed": annealed, "restarts": restarts}
@@ -121,8 +114,8 @@ class Events:
     Attributes:
         schedules: Shares of what schedules do.
         spiky: Share of runs with spikes.
-        tied: Share of runs with a schedule whose noise is tied to what the schedule gains: while the learning rate is
-            high both the noise and the distance to the valley's floor are.
+        tied: Share of runs with a schedule whose noise is tied to what the schedule gains where anything is learnt:
+            while the learning rate is high both the noise and the distance to the valley's floor are.
         ratio: Smallest and largest ratio of the noise's standard deviation to that gain, of those.
     """
 
@@ -141,8 +134,12 @@ class Events:
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise ValueError(f"ratio must be two numbers above 0, the smaller first, got {self.ratio}")
 
-    def sample(self, progress: Tensor, *, generator: torch.Generator) -> tuple[Effect, Tensor]:
-        """Returns effects of n independent schedules at the progress (n, T), and losses in spikes, (n, T)."""
+    def sample(self, progress: Tensor, *, generator: torch.Generator) -> tuple[Effect, Tensor, Tensor]:
+        """Returns what n independent schedules and spikes do at the progress (n, T).
+
+        The effects; standard deviations of the noise at the start, (n, 1), in units of the whole, NaN where the noise
+        is not tied; and losses in spikes, (n, T).
+        """
         dice = Dice(len(progress), generator=generator)
         effect = constant(progress, dice)
         chosen = dice.choose(self.schedules)
@@ -153,11 +150,9 @@ class Events:
                 effect.gain[rows], effect.total[rows], effect.quiet[rows] = made.gain, made.total, made.quiet
         whole = effect.total / (1 + effect.total)
         tied = (whole > 0) & dice.coin(self.tied)
-        effect = dataclasses.replace(
-            effect, level=torch.where(tied, whole * dice.log_uniform(*self.ratio), effect.level)
-        )
+        level = torch.where(tied, whole * dice.log_uniform(*self.ratio), math.nan)
         loss = torch.zeros_like(progress)
         rows = dice.coin(self.spiky)[:, 0].nonzero()[:, 0]
         if len(rows):
             loss[rows] = spikes(progress[rows], dice.rows(len(rows)))
-        return effect, loss
+        return effect, level, loss

@@ -126,9 +126,9 @@ class General:
         """n runs at their progress (n, T), whichever they are."""
         dice = Dice(len(progress), generator=generator)
         trend = self.trends.sample(progress, generator=generator)
-        effect, spikes = self.events.sample(progress, generator=generator)
+        effect, level, spikes = self.events.sample(progress, generator=generator)
         shown = effect.on(trend + self.wander.sample(progress, generator=generator))
-        noise = self.noise.sample(progress, effect.level, generator=generator) * effect.quiet - spikes
+        noise = self.noise.sample(progress, level, generator=generator) * effect.quiet - spikes
         worse, dead = self.divergence.explosion(progress, generator=generator)
         shown = torch.where(dead, 0.0, shown)
         noise = torch.where(dead, 0.0, noise)

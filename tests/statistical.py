@@ -28,6 +28,11 @@ def differs_from_law(draws: np.ndarray, cdf: Callable[[np.ndarray], np.ndarray])
     return bool(distance > ks_threshold(len(draws)))
 
 
+def share_differs(successes: int, n: int, share: float) -> bool:
+    """Whether so many of n independent coins cannot come from this share."""
+    return bool(stats.binomtest(successes, n, share).pvalue < RATE)
+
+
 def mean_differs(draws: np.ndarray, expected: float) -> bool:
     """Whether independent draws of a light-tailed law cannot have this mean."""
     return bool(abs(draws.mean() - expected) > Z * draws.std(ddof=1) / np.sqrt(len(draws)))

@@ -2,33 +2,13 @@
 
 import pytest
 import torch
+from parts import N, dice, generator, progress
 from scipy import stats
-from statistical import RATE, differs_from_law, mean_differs
+from statistical import RATE, differs_from_law, mean_differs, share_differs
 
-from lcpfn.priors.dice import Dice
 from lcpfn.priors.events import EFFECTS, Events, spikes
 from lcpfn.priors.noise import Noise, correlated
 from lcpfn.priors.trends import SHAPES
-
-N = 4000
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def dice(n: int = N, seed: int = 0) -> Dice:
-    return Dice(n, generator=generator(seed))
-
-
-def progress(n: int = N, points: int = 60) -> torch.Tensor:
-    return torch.linspace(0, 1, points).expand(n, -1)
-
-
-def share_differs(successes: int, n: int, share: float) -> bool:
-    """Whether so many of n independent coins cannot come from this share."""
-    return bool(stats.binomtest(successes, n, share).pvalue < RATE)
-
 
 # -- events
 
@@ -111,23 +91,23 @@ def test_heavy_tails_are_heavy():
 def test_noise_is_tied_to_what_a_schedule_gains_in_its_share():
     """And where it is, the larger the gain the louder the noise; what is tied begins at the level that it was told."""
     law = Events(schedules={"annealed": 1.0}, tied=0.7, ratio=(0.1, 0.4))
-    effect, _ = law.sample(progress(), generator=generator())
-    tied = ~effect.level[:, 0].isnan()
+    effect, told, _ = law.sample(progress(), generator=generator())
+    tied = ~told[:, 0].isnan()
     assert not share_differs(int(tied.sum()), N, 0.7) and share_differs(int(tied.sum()), N, 0.8)
     whole = (effect.total / (1 + effect.total))[tied, 0]
-    ratio = effect.level[tied, 0] / whole
+    ratio = told[tied, 0] / whole
     assert 0.1 <= float(ratio.min()) < 0.11 and 0.39 < float(ratio.max()) <= 0.4 * (1 + 1e-6)
-    assert stats.spearmanr(effect.level[tied, 0], whole).statistic > 0.6
+    assert stats.spearmanr(told[tied, 0], whole).statistic > 0.6
 
-    level = Noise().level(progress(), dice(), effect.level)
-    torch.testing.assert_close(level[tied, :1], effect.level[tied])
+    level = Noise().level(progress(), dice(), told)
+    torch.testing.assert_close(level[tied, :1], told[tied])
     free, drawn = level[~tied, 0], Noise().level(progress(), dice())[:, 0]
     assert stats.ks_2samp(free, drawn).pvalue > RATE > stats.ks_2samp(level[tied, 0], drawn).pvalue
 
 
 def test_noise_is_free_without_a_schedule():
-    effect, _ = Events(schedules={"constant": 1.0}, tied=1.0).sample(progress(), generator=generator())
-    assert effect.level.isnan().all()
+    _, told, _ = Events(schedules={"constant": 1.0}, tied=1.0).sample(progress(), generator=generator())
+    assert told.isnan().all()
 
 
 @pytest.mark.parametrize(

@@ -6,34 +6,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from parts import N, dice, generator, progress
 from scipy import stats
-from statistical import RATE, differs_from_law
+from statistical import differs_from_law, share_differs
 
-from lcpfn.priors.dice import Dice
 from lcpfn.priors.divergence import Divergence
 from lcpfn.priors.grids import Grids, given
 from lcpfn.priors.scales import KINDS, Scales, capped, warp
 from lcpfn.priors.trends import SETBACKS, SHAPES, Trends, from_start_to_end
-
-N = 4000
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def dice(n: int = N, seed: int = 0) -> Dice:
-    return Dice(n, generator=generator(seed))
-
-
-def progress(n: int = N, points: int = 60) -> torch.Tensor:
-    return torch.linspace(0, 1, points).expand(n, -1)
-
-
-def share_differs(successes: int, n: int, share: float) -> bool:
-    """Whether so many of n independent coins cannot come from this share."""
-    return bool(stats.binomtest(successes, n, share).pvalue < RATE)
-
 
 # -- dice
 
