@@ -20,7 +20,7 @@ from operator import ge
 from pathlib import Path
 from typing import Any
 
-from reports import alarm, mcmc, rest, stopping, training
+from reports import alarm, general, mcmc, rest, stopping, training
 from reports.text import Rows, duration, markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,6 +157,7 @@ TABLES = {
     "mcmc_networks": Table("versus_mcmc", mcmc.networks, mcmc.COMMAND),
     "mcmc_scores": Table("versus_mcmc", mcmc.scores, mcmc.COMMAND),
     "mcmc_convergence": Table("versus_mcmc", mcmc.convergence, mcmc.COMMAND),
+    **{name: Table("general_quality", rows, general.COMMAND) for name, rows in general.TABLES.items()},
     **{name: Table("alarm", rows, alarm.COMMAND) for name, rows in alarm.TABLES.items()},
     **{name: Table("prior_rest", rows, rest.COMMAND) for name, rows in rest.TABLES.items()},
     **{name: Table("stopping", rows, stopping.COMMAND) for name, rows in stopping.TABLES.items()},

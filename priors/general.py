@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from lcpfn.priors.course import Changes, Course
 from lcpfn.priors.curves import Curves
 from lcpfn.priors.dice import Dice
 from lcpfn.priors.divergence import Divergence
@@ -18,7 +20,7 @@ from lcpfn.priors.events import Events
 from lcpfn.priors.grids import Grid, Grids, given
 from lcpfn.priors.hindsight import Hindsight
 from lcpfn.priors.noise import Noise
-from lcpfn.priors.scales import Measured, Scales
+from lcpfn.priors.scales import METRICS, Measured, Scales
 from lcpfn.priors.sums import Sums
 from lcpfn.priors.trends import Trends
 from lcpfn.priors.wander import Wander
@@ -38,6 +40,9 @@ class General:
         events: Schedules and spikes.
         noise: Of the measurements.
         divergence: Runs that go wrong for good.
+        by_metric: What is different in the runs of a metric: metric -> part -> field -> value, for any of the five
+            parts before.
+        apart: Likewise, after that, in runs of which each point is a model of its own: part -> field -> value.
         scales: The map to a metric.
         sums: Runs of LC-PFN's prior among the others.
         hindsight: Which runs stay.
@@ -59,11 +64,20 @@ class General:
     events: Events = field(default_factory=Events)
     noise: Noise = field(default_factory=Noise)
     divergence: Divergence = field(default_factory=Divergence)
+    by_metric: Mapping[str, Changes] = field(default_factory=dict, hash=False)
+    apart: Changes = field(default_factory=dict, hash=False)
     scales: Scales = field(default_factory=Scales)
     sums: Sums = field(default_factory=Sums)
     hindsight: Hindsight = field(default_factory=Hindsight)
     stopped: float = 0.04
     horizon_known: float = 0.7
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.by_metric) - set(METRICS)):
+            raise ValueError(f"by_metric is of metrics among {METRICS}, got {unknown}")
+        for name in ("by_metric", "apart"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
+        _ = self.courses  # a law that cannot be is refused now
 
     def parameters(self) -> dict[str, Any]:
         """Returns the fields as JSON, for `from_parameters` and `lcpfn.priors.by_name`."""
@@ -108,7 +122,11 @@ class General:
         return self._curves(given(t, n, generator=generator), generator)
 
     def _curves(self, grid: Grid, generator: torch.Generator) -> Curves:
-        made = self.hindsight.drawn(lambda p: self._measured(p, generator), grid.progress, generator=generator)
+        made = self.hindsight.drawn(
+            lambda rows: self._measured(grid.progress[rows], grid.apart[rows], generator),
+            grid.progress,
+            generator=generator,
+        )
         dice = Dice(len(grid.t), generator=generator)
         seen, broken = self.divergence.breaks(grid.seen, generator=generator)
         seen = self._stop(made.y * made.sign, seen, broken, dice)
@@ -122,21 +140,36 @@ class General:
         parts |= {"horizon": horizon, "diverged": broken, "end": end, "planned": planned}
         return Curves(t=grid.t, y=made.y, signal=made.signal, seen=seen, **parts)
 
-    def _measured(self, progress: Tensor, generator: torch.Generator) -> Measured:
-        """n runs at their progress (n, T), whichever they are."""
-        dice = Dice(len(progress), generator=generator)
-        trend = self.trends.sample(progress, generator=generator)
-        effect, level, spikes = self.events.sample(progress, generator=generator)
-        shown = effect.on(trend + self.wander.sample(progress, generator=generator))
-        noise = self.noise.sample(progress, level, generator=generator) * effect.quiet - spikes
-        worse, dead = self.divergence.explosion(progress, generator=generator)
-        shown = torch.where(dead, 0.0, shown)
-        noise = torch.where(dead, 0.0, noise)
-        begin = torch.zeros_like(progress)
-        begin[:, :1] = self.noise.first(dice)
-        made = self.scales.sample(shown, noise, worse + begin, generator=generator)
+    def _measured(self, progress: Tensor, apart: Tensor, generator: torch.Generator) -> Measured:
+        """n runs at their progress (n, T), whichever they are; whether their points stand apart, (n,)."""
+        metrics = self.scales.metric(Dice(len(progress), generator=generator))
+        shown, noise, worse = (torch.empty_like(progress) for _ in range(3))
+        for course, kinds in self.courses:
+            wanted = torch.zeros_like(apart)
+            for place, alone in kinds:
+                wanted |= (metrics == place) & (apart == alone)
+            rows = wanted.nonzero()[:, 0]
+            if len(rows):
+                shown[rows], noise[rows], worse[rows] = course.sample(progress[rows], generator=generator)
+        made = self.scales.sample(shown, noise, worse, metrics, generator=generator)
         self.sums.into(made, progress, generator=generator)
         return made
+
+    @functools.cached_property
+    def courses(self) -> list[tuple[Course, list[tuple[int, bool]]]]:
+        """Each law of courses, with the runs that go by it: by the metric's place in `scales.metrics`, and `apart`."""
+        usual = Course(**{part.name: getattr(self, part.name) for part in dataclasses.fields(Course)})
+        found: list[tuple[Course, list[tuple[int, bool]]]] = []
+        for place, name in enumerate(self.scales.metrics):
+            together = usual.changed(self.by_metric.get(name, {}))
+            for course, alone in ((together, False), (together.changed(self.apart), True)):
+                for other, kinds in found:
+                    if other == course:
+                        kinds.append((place, alone))
+                        break
+                else:
+                    found.append((course, [(place, alone)]))
+        return found
 
     def _stop(self, upward: Tensor, seen: Tensor, broken: Tensor, dice: Dice) -> Tensor:
         """(n, T) the points until a target is reached for the first time, in a share of the runs."""

@@ -117,6 +117,11 @@ def capped(v: Tensor, top: Tensor, bend: Tensor) -> Tensor:
     return top - bend * torch.nn.functional.softplus((top - v) / bend)
 
 
+def rising_noise(g: Tensor, e: Tensor, dice: Dice) -> Tensor:
+    """Returns noise (n, T) that rises with what is reached: an agent that does nothing has nothing to lose."""
+    return e * (g.abs() + dice.log_uniform(1e-3, 0.3)).clamp(max=3)
+
+
 def reward(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
     """Returns values of any scale, upward or (as log likelihoods, negated) downward: without bounds, or above 0.
 
@@ -146,26 +151,47 @@ class Scales:
     Attributes:
         metrics: Shares of metrics.
         warped: Share of trends that are bent by a monotone warp first.
+        rising: Share of rewards whose noise rises with them.
     """
 
     metrics: Mapping[str, float] = field(
         default_factory=lambda: {"accuracy": 0.34, "error": 0.12, "loss": 0.40, "reward": 0.14}, hash=False
     )
     warped: float = 0.25
+    rising: float = 0.0
 
     def __post_init__(self) -> None:
         check_shares(self.metrics, METRICS, "metrics")
+        if not 0 <= self.rising <= 1:
+            raise ValueError(f"rising must lie in [0, 1], got {self.rising}")
 
-    def sample(self, g: Tensor, e: Tensor, x: Tensor, *, generator: torch.Generator) -> Measured:
-        """Returns n curves made of trends g, noise e and explosions x, (n, T) each."""
+    def metric(self, dice: Dice) -> Tensor:
+        """Returns the places in `metrics` of n independent metrics, (n,) int64."""
+        return dice.choose(self.metrics)
+
+    def sample(
+        self, g: Tensor, e: Tensor, x: Tensor, metrics: Tensor | None = None, *, generator: torch.Generator
+    ) -> Measured:
+        """Returns n curves made of trends g, noise e and explosions x, (n, T) each.
+
+        Args:
+            g: Trends.
+            e: Noise.
+            x: Explosions.
+            metrics: Places of the metrics, (n,), as `metric` draws them; if not given, they are drawn.
+            generator: Where the numbers come from.
+        """
         dice = Dice(len(g), generator=generator)
         bent = warp(g, dice.log_uniform(0.5, 2), dice.log_uniform(0.5, 2))
         g = torch.where(dice.coin(self.warped), bent, g)
-        chosen = dice.choose(self.metrics)
+        chosen = self.metric(dice) if metrics is None else metrics
         columns = torch.empty_like(g[:, :1])
         made = Measured(torch.empty_like(g), torch.empty_like(g), *(columns.clone() for _ in range(4)))
         for place, name in enumerate(self.metrics):
             rows = (chosen == place).nonzero()[:, 0]
             if len(rows):
-                made.put(rows, KINDS[name](g[rows], e[rows], x[rows], dice.rows(len(rows))))
+                part, noise = dice.rows(len(rows)), e[rows]
+                if name == "reward":
+                    noise = torch.where(part.coin(self.rising), rising_noise(g[rows], noise, part), noise)
+                made.put(rows, KINDS[name](g[rows], noise, x[rows], part))
         return made

@@ -251,6 +251,20 @@ def test_a_cap_is_felt_from_below_alone():
     torch.testing.assert_close(bent[0, -30:], torch.ones(30))
 
 
+def test_the_noise_of_rewards_rises_with_them_in_a_share():
+    def spread(rising):
+        g = torch.cat([torch.zeros(N, 30), torch.ones(N, 30)], 1)
+        e = torch.randn(N, 60, generator=generator(3)) * 0.01
+        made = Scales(metrics={"reward": 1.0}, warped=0.0, rising=rising).sample(g, e, g * 0, generator=generator())
+        stds = [part.std(1) / made.unit[:, 0] for part in (made.y[:, :30], made.y[:, 30:])]
+        free = (made.lower.isinf() & made.upper.isinf())[:, 0] & (stds[1] > 5e-3)  # neither at 0 nor at a ceiling
+        return (stds[0] / stds[1])[free]
+
+    assert spread(0.0).median() == pytest.approx(1.0, abs=0.05)
+    assert spread(1.0).max() < 0.6 and spread(1.0).median() < 0.1
+    assert (spread(0.4) < 0.6).float().mean() == pytest.approx(0.4, abs=0.06)
+
+
 def test_rewards_run_into_ceilings_in_their_share():
     p = 2 * progress()  # far beyond any ceiling
     made = KINDS["reward"](p, p * 0, p * 0, dice())

@@ -1,0 +1,26 @@
+"""The table of a checkpoint on its own prior, made of results/general_quality.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.text import Rows
+
+COMMAND = "python benchmarks/general_quality.py"
+NAMES = {"later": "a later point", "final": "the last point", "best": "the best from here on"}
+
+
+def rows(results: dict[str, Any]) -> Rows:
+    """Shares of true values in central intervals, by what was asked, with and without atoms."""
+    cells = results["coverage"]
+    levels = sorted({cell["level"] for cell in cells})
+    made = [["asked", "answers", *(f"{100 * level:g} % interval" for level in levels)]]
+    for kind, values in dict.fromkeys((cell["kind"], cell["values"]) for cell in cells):
+        here = {cell["level"]: cell for cell in cells if (cell["kind"], cell["values"]) == (kind, values)}
+        name = NAMES[kind] + ("" if values == "all" else ", no atoms")
+        shares = (f"{100 * here[level]['mean']:.1f} ± {100 * here[level]['se']:.1f}" for level in levels)
+        made.append([name, f"{here[levels[0]]['answers']:,}", *shares])
+    return made
+
+
+TABLES = {"general-quality": rows}
