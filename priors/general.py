@@ -42,7 +42,6 @@ class General:
         divergence: Runs that go wrong for good.
         by_metric: What is different in the runs of a metric: metric -> part -> field -> value, for any of the five
             parts before.
-        apart: Likewise, after that, in runs of which each point is a model of its own: part -> field -> value.
         scales: The map to a metric.
         sums: Runs of LC-PFN's prior among the others.
         hindsight: Which runs stay.
@@ -65,7 +64,6 @@ class General:
     noise: Noise = field(default_factory=Noise)
     divergence: Divergence = field(default_factory=Divergence)
     by_metric: Mapping[str, Changes] = field(default_factory=dict, hash=False)
-    apart: Changes = field(default_factory=dict, hash=False)
     scales: Scales = field(default_factory=Scales)
     sums: Sums = field(default_factory=Sums)
     hindsight: Hindsight = field(default_factory=Hindsight)
@@ -75,8 +73,7 @@ class General:
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.by_metric) - set(METRICS)):
             raise ValueError(f"by_metric is of metrics among {METRICS}, got {unknown}")
-        for name in ("by_metric", "apart"):
-            object.__setattr__(self, name, _plain(getattr(self, name)))
+        object.__setattr__(self, "by_metric", _plain(self.by_metric))
         _ = self.courses  # a law that cannot be is refused now
 
     def parameters(self) -> dict[str, Any]:
@@ -122,11 +119,7 @@ class General:
         return self._curves(given(t, n, generator=generator), generator)
 
     def _curves(self, grid: Grid, generator: torch.Generator) -> Curves:
-        made = self.hindsight.drawn(
-            lambda rows: self._measured(grid.progress[rows], grid.apart[rows], generator),
-            grid.progress,
-            generator=generator,
-        )
+        made = self.hindsight.drawn(lambda p: self._measured(p, generator), grid.progress, generator=generator)
         dice = Dice(len(grid.t), generator=generator)
         seen, broken = self.divergence.breaks(grid.seen, generator=generator)
         seen = self._stop(made.y * made.sign, seen, broken, dice)
@@ -140,15 +133,12 @@ class General:
         parts |= {"horizon": horizon, "diverged": broken, "end": end, "planned": planned}
         return Curves(t=grid.t, y=made.y, signal=made.signal, seen=seen, **parts)
 
-    def _measured(self, progress: Tensor, apart: Tensor, generator: torch.Generator) -> Measured:
-        """n runs at their progress (n, T), whichever they are; whether their points stand apart, (n,)."""
+    def _measured(self, progress: Tensor, generator: torch.Generator) -> Measured:
+        """n runs at their progress (n, T), whichever they are."""
         metrics = self.scales.metric(Dice(len(progress), generator=generator))
         shown, noise, worse = (torch.empty_like(progress) for _ in range(3))
-        for course, kinds in self.courses:
-            wanted = torch.zeros_like(apart)
-            for place, alone in kinds:
-                wanted |= (metrics == place) & (apart == alone)
-            rows = wanted.nonzero()[:, 0]
+        for course, places in self.courses:
+            rows = torch.isin(metrics, torch.tensor(places, device=metrics.device)).nonzero()[:, 0]
             if len(rows):
                 shown[rows], noise[rows], worse[rows] = course.sample(progress[rows], generator=generator)
         made = self.scales.sample(shown, noise, worse, metrics, generator=generator)
@@ -156,19 +146,17 @@ class General:
         return made
 
     @functools.cached_property
-    def courses(self) -> list[tuple[Course, list[tuple[int, bool]]]]:
-        """Each law of courses, with the runs that go by it: by the metric's place in `scales.metrics`, and `apart`."""
+    def courses(self) -> list[tuple[Course, list[int]]]:
+        """Each law of courses, with the places in `scales.metrics` of the metrics whose runs go by it."""
         usual = Course(**{part.name: getattr(self, part.name) for part in dataclasses.fields(Course)})
-        found: list[tuple[Course, list[tuple[int, bool]]]] = []
+        found: list[tuple[Course, list[int]]] = []
         for place, name in enumerate(self.scales.metrics):
-            together = usual.changed(self.by_metric.get(name, {}))
-            for course, alone in ((together, False), (together.changed(self.apart), True)):
-                for other, kinds in found:
-                    if other == course:
-                        kinds.append((place, alone))
-                        break
-                else:
-                    found.append((course, [(place, alone)]))
+            course = usual.changed(self.by_metric.get(name, {}))
+            known = next((places for other, places in found if other == course), None)
+            if known is None:
+                found.append((course, [place]))
+            else:
+                known.append(place)
         return found
 
     def _stop(self, upward: Tensor, seen: Tensor, broken: Tensor, dice: Dice) -> Tensor:

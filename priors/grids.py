@@ -26,7 +26,6 @@ class Grid:
         seen: Whether there is such a point, (n, T); those that are not come last.
         end: Time of the run's last point, (n,).
         stride: Points of the run for one of the grid, (n, T): above 1 where the run was thinned.
-        apart: Whether each point is a model of its own, as in curves over sample sizes, (n,) bool.
     """
 
     t: Tensor
@@ -34,7 +33,6 @@ class Grid:
     seen: Tensor
     end: Tensor
     stride: Tensor
-    apart: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +47,6 @@ class Grids:
         span: Smallest and largest ratio of the last to the first time of a geometric grid.
         even: Share of the runs measured at ever larger gaps that learn at the pace of their measurements, more or less:
             whoever measures evenly in log t looks where something happens. The others learn in the last few gaps.
-        apart: Share of runs on geometric grids of which each point is a model of its own, trained on so many samples,
-            or of such a size.
         at_zero: Share of runs that are measured before anything was done.
         late: Share of runs whose first measurement comes after many times the usual gap.
         moved: Share of runs whose clock does not begin with the run.
@@ -72,7 +68,6 @@ class Grids:
     )
     span: tuple[float, float] = (4.0, 2e5)
     even: float = 0.9
-    apart: float = 0.0
     at_zero: float = 0.25
     late: float = 0.10
     moved: float = 0.10
@@ -107,9 +102,7 @@ class Grids:
         offset = torch.where(dice.coin(self.moved), dice.log_uniform(0.1, 300) - lead, 0.0)
         gap = torch.where(dice.coin(0.3), 1.0, dice.log_uniform(*self.gap))
         t = gap * (done + offset)
-        geometric = torch.tensor([name == "geometric" for name in self.spacings], device=chosen.device)[chosen]
-        apart = (geometric & dice.coin(self.apart))[:, 0]
-        return Grid(t[:, :-1], progress[:, :-1], seen, t[:, -1], stride, apart)
+        return Grid(t[:, :-1], progress[:, :-1], seen, t[:, -1], stride)
 
     def _places(self, rank: Tensor, length: Tensor, chosen: Tensor, dice: Dice) -> Tensor:
         """(n, T + 1) places of points by their ranks, and of the last point, in gaps from the first one."""
@@ -148,7 +141,7 @@ def given(t: Tensor, n: int, *, generator: torch.Generator) -> Grid:
     progress = ((t - t[:1] + lead) / (span + lead)).clamp(0, 1)
     times = t.expand(n, -1)
     seen = torch.ones_like(progress, dtype=torch.bool)
-    return Grid(times, progress, seen, times[:, -1], torch.ones_like(progress), torch.zeros_like(seen[:, 0]))
+    return Grid(times, progress, seen, times[:, -1], torch.ones_like(progress))
 
 
 def _ranks(length: Tensor, points: int, later: int, dice: Dice) -> tuple[Tensor, Tensor]:

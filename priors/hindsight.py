@@ -57,16 +57,16 @@ class Hindsight:
         return chance.clamp(min=self.least)
 
     def drawn(self, draw: Callable[[Tensor], Measured], progress: Tensor, *, generator: torch.Generator) -> Measured:
-        """Returns n runs that stay, at their progress (n, T); `draw` makes those with these numbers, (m,) int64."""
-        rows = torch.arange(len(progress), device=progress.device)
-        made = part = draw(rows)
+        """Returns n runs that stay, at their progress (n, T); `draw` makes runs at the progress that it is given."""
+        made = draw(progress)
         if self.least == 1 or progress.shape[1] < 3:
             return made
+        rows, part = torch.arange(len(progress), device=progress.device), made
         while len(rows):
             chance = self.chances(part.y * part.sign, progress[rows])
             stays = Dice(len(rows), generator=generator).uniform()[:, 0] < chance
             rows = rows[~stays]
             if len(rows):
-                part = draw(rows)
+                part = draw(progress[rows])
                 made.put(rows, part)
         return made

@@ -7,6 +7,7 @@ units of the gain; x is what explodes, on the bad side, in gains.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,29 +61,38 @@ def _small(dice: Dice, share: float) -> Tensor:
     return torch.where(dice.coin(share), dice.log_uniform(1e-3, 1), dice.uniform(0.05, 1))
 
 
-def accuracy(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
-    """Returns values in (0, 1) or (0, 100), sometimes quantised to k/n, from chance upward."""
-    return _fraction(g, e, x, dice, sign=1.0)
+def accuracy(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, success: float = 0.0) -> Measured:
+    """Returns values in (0, 1) or (0, 100), sometimes quantised to k/n, from chance upward.
+
+    A share `success` are success rates: of few attempts, from none upward, and most could do more than all.
+    """
+    return _fraction(g, e, x, dice, sign=1.0, success=success)
 
 
-def error(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
+def error(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, success: float = 0.0) -> Measured:
     """Returns error rates in (0, 1) or (0, 100): what an accuracy lacks."""
-    return _fraction(g, e, x, dice, sign=-1.0)
+    return _fraction(g, e, x, dice, sign=-1.0, success=success)
 
 
-def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float) -> Measured:
+def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float, success: float) -> Measured:
     chance = torch.where(dice.coin(0.5), 1 / dice.pick((2, 3, 5, 10, 20, 100, 1000)), dice.uniform(0, 0.9))
     chance = torch.where(dice.coin(0.15), 0.0, chance)
     top = chance + (1 - chance) * torch.where(dice.coin(0.15), 1.0, _small(dice, 0.3))
+    tried = dice.coin(success)
+    chance = torch.where(tried, 0.0, chance)
+    top = torch.where(tried & dice.coin(0.75), dice.log_uniform(1, 2), top)
     gain = top - chance
     lowest = torch.where(dice.coin(0.3), -MOST, 0.0)  # a network that broke down guesses: it is at chance, not at 0
     g = g.clamp(min=-1)  # far below chance nothing stays
     g = torch.where(x > 0, torch.maximum(g - x, torch.minimum(g, lowest)), g)
     signal = (chance + gain * g.clamp(-MOST, MOST)).clamp(0, 1)
-    spread = torch.where(dice.coin(0.4), 2 * (signal * (1 - signal)).sqrt() + 0.02, 1.0)  # none is left at the bounds
+    spread = torch.where(
+        dice.coin(0.4) | tried, 2 * (signal * (1 - signal)).sqrt() + 0.02, 1.0
+    )  # none is left at the bounds
     y = (chance + gain * (g + e * spread).clamp(-MOST, MOST)).clamp(0, 1)
     cases = torch.where(dice.coin(0.2), dice.pick((10, 20, 50)), dice.log_uniform(50, 2e4)).round()
-    y = torch.where(dice.coin(0.4), (y * cases).round() / cases, y)
+    cases = torch.where(tried, dice.pick((10, 20, 50, 100)), cases)
+    y = torch.where(dice.coin(0.4) | tried, (y * cases).round() / cases, y)
     full = torch.where(dice.coin(0.3), 100.0, 1.0)
     known = torch.where(dice.coin(0.85), 0.0, math.inf)
     if sign < 0:
@@ -117,20 +127,17 @@ def capped(v: Tensor, top: Tensor, bend: Tensor) -> Tensor:
     return top - bend * torch.nn.functional.softplus((top - v) / bend)
 
 
-def rising_noise(g: Tensor, e: Tensor, dice: Dice) -> Tensor:
-    """Returns noise (n, T) that rises with what is reached: an agent that does nothing has nothing to lose."""
-    return e * (g.abs() + dice.log_uniform(1e-3, 0.3)).clamp(max=3)
-
-
-def reward(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
+def reward(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, rising: float = 0.0) -> Measured:
     """Returns values of any scale, upward or (as log likelihoods, negated) downward: without bounds, or above 0.
 
-    Many run into a ceiling that nobody states, such as the score of an episode without a fault.
+    Many run into a ceiling that nobody states, such as the score of an episode without a fault. The noise of a share
+    `rising` rises with the reward: an agent that does nothing has nothing to lose.
     """
     gain = dice.log_uniform(1e-2, 1e4)
     above = dice.coin(0.35)
     start = torch.where(above, dice.uniform(0, 0.2) * dice.coin(0.6), 3 * dice.normal())
     top, bend, has = dice.log_uniform(0.3, 1.1), dice.log_uniform(3e-3, 0.2), dice.coin(0.4)
+    e = torch.where(dice.coin(rising), e * (g.abs() + dice.log_uniform(1e-3, 0.3)).clamp(max=3), e)
     values = (v.clamp(-MOST, MOST) for v in (g - x, g + e - x))
     signal, y = (start + torch.where(has, capped(v, top, bend), v) for v in values)
     signal, y = (torch.where(above, v.clamp(min=0), v) for v in (signal, y))
@@ -152,6 +159,7 @@ class Scales:
         metrics: Shares of metrics.
         warped: Share of trends that are bent by a monotone warp first.
         rising: Share of rewards whose noise rises with them.
+        success: Share of accuracies and error rates that are success rates, of few attempts, often of all.
     """
 
     metrics: Mapping[str, float] = field(
@@ -159,11 +167,13 @@ class Scales:
     )
     warped: float = 0.25
     rising: float = 0.0
+    success: float = 0.0
 
     def __post_init__(self) -> None:
         check_shares(self.metrics, METRICS, "metrics")
-        if not 0 <= self.rising <= 1:
-            raise ValueError(f"rising must lie in [0, 1], got {self.rising}")
+        for name in ("warped", "rising", "success"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
 
     def metric(self, dice: Dice) -> Tensor:
         """Returns the places in `metrics` of n independent metrics, (n,) int64."""
@@ -185,13 +195,12 @@ class Scales:
         bent = warp(g, dice.log_uniform(0.5, 2), dice.log_uniform(0.5, 2))
         g = torch.where(dice.coin(self.warped), bent, g)
         chosen = self.metric(dice) if metrics is None else metrics
+        kinds = KINDS | {name: functools.partial(KINDS[name], success=self.success) for name in ("accuracy", "error")}
+        kinds["reward"] = functools.partial(reward, rising=self.rising)
         columns = torch.empty_like(g[:, :1])
         made = Measured(torch.empty_like(g), torch.empty_like(g), *(columns.clone() for _ in range(4)))
         for place, name in enumerate(self.metrics):
             rows = (chosen == place).nonzero()[:, 0]
             if len(rows):
-                part, noise = dice.rows(len(rows)), e[rows]
-                if name == "reward":
-                    noise = torch.where(part.coin(self.rising), rising_noise(g[rows], noise, part), noise)
-                made.put(rows, KINDS[name](g[rows], noise, x[rows], part))
+                made.put(rows, kinds[name](g[rows], e[rows], x[rows], dice.rows(len(rows))))
         return made

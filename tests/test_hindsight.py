@@ -47,9 +47,9 @@ def test_runs_stay_as_often_as_the_law_says() -> None:
     kinds = torch.tensor([curve(0.0), curve(8.0)])  # chances 1 and 1 / 4, drawn alike: four fifths and one fifth stay
     random, n = torch.Generator().manual_seed(0), 20_000
 
-    def draw(rows: torch.Tensor) -> Measured:
-        y = kinds[torch.randint(2, (len(rows),), generator=random)]
-        column = torch.ones(len(rows), 1)
+    def draw(progress: torch.Tensor) -> Measured:
+        y = kinds[torch.randint(2, (len(progress),), generator=random)]
+        column = torch.ones(len(progress), 1)
         return Measured(y, y, -math.inf * column, math.inf * column, column, column)
 
     made = LAW.drawn(draw, PROGRESS.expand(n, -1), generator=random)
@@ -67,9 +67,7 @@ def test_a_metric_to_be_minimised_is_turned() -> None:
             return torch.ones(len(upward))
 
     y = torch.tensor([curve(1.0)])
-    Law().drawn(
-        lambda rows: Measured(y, y, -column, column, -column, column), PROGRESS[None], generator=torch.Generator()
-    )
+    Law().drawn(lambda p: Measured(y, y, -column, column, -column, column), PROGRESS[None], generator=torch.Generator())
     assert torch.equal(seen[0], -y)
 
 

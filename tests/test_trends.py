@@ -251,6 +251,25 @@ def test_a_cap_is_felt_from_below_alone():
     torch.testing.assert_close(bent[0, -30:], torch.ones(30))
 
 
+def test_success_rates_start_at_none_and_many_end_at_all():
+    g = torch.linspace(0, 1, 60).expand(N, -1)
+    law = {"metrics": {"accuracy": 0.5, "error": 0.5}, "warped": 0.0}
+    none, half, every = (
+        Scales(**law, success=share).sample(g, g * 0, g * 0, generator=generator()) for share in (0.0, 0.5, 1.0)
+    )
+
+    def perfect(made):
+        last = made.y[:, -1]
+        return float(torch.where(made.sign[:, 0] > 0, (last == 1) | (last == 100), last == 0).float().mean())
+
+    assert perfect(every) == pytest.approx(0.75 + 0.25 * perfect(none), abs=0.04)
+    assert perfect(none) < perfect(half) < perfect(every)
+    worst = torch.where(every.sign > 0, every.y[:, :1] == 0, (every.y[:, :1] == 1) | (every.y[:, :1] == 100))
+    assert worst.all()
+    levels = [len(torch.unique(row)) for row in every.y[:300]]
+    assert max(levels) <= 60 and sum(levels) / 300 < 35, "of few attempts"
+
+
 def test_the_noise_of_rewards_rises_with_them_in_a_share():
     def spread(rising):
         g = torch.cat([torch.zeros(N, 30), torch.ones(N, 30)], 1)
