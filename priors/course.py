@@ -19,6 +19,58 @@ from lcpfn.priors.wander import Wander
 
 Changes = Mapping[str, Mapping[str, Any]]  # of the fields of some parts, by the part's name
 
+LOSS: Changes = {
+    "trends": {
+        "shapes": {
+            "family": 0.10,
+            "power": 0.18,
+            "exponential": 0.07,
+            "logarithm": 0.04,
+            "broken_power": 0.07,
+            "late_rise": 0.03,
+            "delayed": 0.04,
+            "stairs": 0.02,
+            "saturated": 0.12,
+            "mixture": 0.06,
+            "flat": 0.27,
+        },
+        "setbacks": {"none": 0.65, "overfit": 0.18, "dip": 0.06, "collapse": 0.05, "kick": 0.06},
+    },
+    "wander": {"share": 0.15},
+    "events": {"schedules": {"constant": 0.62, "drops": 0.15, "annealed": 0.20, "restarts": 0.03}},
+    "noise": {
+        "levels": {"ordinary": 0.64, "smooth": 0.26, "loud": 0.06, "none": 0.04},
+        "ordinary": [2e-4, 0.25],
+        "shrinking": 0.8,
+        "growing": 0.08,
+    },
+}  # of which less is left to come than of an accuracy, with less noise, which dies
+REWARD: Changes = {
+    "trends": {
+        "shapes": {
+            "family": 0.10,
+            "power": 0.19,
+            "exponential": 0.08,
+            "logarithm": 0.05,
+            "broken_power": 0.08,
+            "late_rise": 0.08,
+            "delayed": 0.10,
+            "stairs": 0.08,
+            "saturated": 0.12,
+            "mixture": 0.07,
+            "flat": 0.05,
+        },
+        "setbacks": {"none": 0.66, "overfit": 0.10, "dip": 0.10, "collapse": 0.10, "kick": 0.04},
+    },
+    "wander": {"share": 0.6},
+    "events": {"schedules": {"constant": 0.90, "drops": 0.03, "annealed": 0.06, "restarts": 0.01}},
+    "noise": {
+        "levels": {"ordinary": 0.84, "smooth": 0.05, "loud": 0.10, "none": 0.01},
+        "shrinking": 0.15,
+        "growing": 0.3,
+    },
+}  # agents that find what to do late, forget it, wander, and are as noisy at the end
+
 
 @dataclass(frozen=True, kw_only=True)
 class Course:

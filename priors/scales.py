@@ -166,8 +166,8 @@ class Scales:
         default_factory=lambda: {"accuracy": 0.34, "error": 0.12, "loss": 0.40, "reward": 0.14}, hash=False
     )
     warped: float = 0.25
-    rising: float = 0.0
-    success: float = 0.0
+    rising: float = 0.4
+    success: float = 0.1
 
     def __post_init__(self) -> None:
         check_shares(self.metrics, METRICS, "metrics")
