@@ -120,7 +120,7 @@ class Events:
     """
 
     schedules: Mapping[str, float] = field(
-        default_factory=lambda: {"constant": 0.53, "drops": 0.19, "annealed": 0.25, "restarts": 0.03}, hash=False
+        default_factory=lambda: {"constant": 0.62, "drops": 0.15, "annealed": 0.20, "restarts": 0.03}, hash=False
     )
     spiky: float = 0.10
     tied: float = 0.8

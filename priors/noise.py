@@ -46,14 +46,14 @@ class Noise:
     """
 
     levels: Mapping[str, float] = field(
-        default_factory=lambda: {"ordinary": 0.72, "smooth": 0.14, "loud": 0.08, "none": 0.06}, hash=False
+        default_factory=lambda: {"ordinary": 0.72, "smooth": 0.11, "loud": 0.13, "none": 0.04}, hash=False
     )
     ordinary: tuple[float, float] = (1e-3, 0.3)
     smooth: tuple[float, float] = (1e-5, 1e-3)
     loud: tuple[float, float] = (0.2, 3.0)
     shrinking: float = 0.45
     last: tuple[float, float] = (0.02, 1.0)
-    growing: float = 0.15
+    growing: float = 0.08
     correlated: float = 0.30
     heavy: float = 0.30
     wild: float = 0.14

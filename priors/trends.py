@@ -195,22 +195,22 @@ class Trends:
 
     shapes: Mapping[str, float] = field(
         default_factory=lambda: {
-            "family": 0.10,
-            "power": 0.19,
+            "family": 0.11,
+            "power": 0.20,
             "exponential": 0.08,
             "logarithm": 0.05,
             "broken_power": 0.08,
             "late_rise": 0.03,
             "delayed": 0.04,
             "stairs": 0.02,
-            "saturated": 0.12,
+            "saturated": 0.13,
             "mixture": 0.07,
-            "flat": 0.22,
+            "flat": 0.19,
         },
         hash=False,
     )
     setbacks: Mapping[str, float] = field(
-        default_factory=lambda: {"none": 0.72, "overfit": 0.14, "dip": 0.05, "collapse": 0.04, "kick": 0.05}, hash=False
+        default_factory=lambda: {"none": 0.76, "overfit": 0.11, "dip": 0.05, "collapse": 0.04, "kick": 0.04}, hash=False
     )
     reversed: float = 0.04
     stuck: float = 0.8
