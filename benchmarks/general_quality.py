@@ -15,8 +15,7 @@ import one_thread  # noqa: F401
 # NumPy reads the number of threads when it is imported: above this line.
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from reports.text import markdown
 
 import lcpfn
 from lcpfn.checkpoint import digest
-from lcpfn.pfn import PFN
+from lcpfn.pfn import PFN, locate
 from lcpfn.priors import Curves, RunPrior, by_name
 from lcpfn.training.questions import EXPLODED
 from lcpfn.training.randomness import generator
@@ -157,14 +156,15 @@ def _mean(inside: np.ndarray) -> dict[str, float]:
     return {"mean": float(share), "se": float(np.sqrt((apart**2).sum()) / count), "answers": int(count)}
 
 
-def examine(engine: PFN, prior: RunPrior, count: int) -> dict[str, Any]:
-    """The summary of so many runs."""
+def examine(engine: PFN, prior: RunPrior, count: int, *, cut: bool) -> dict[str, Any]:
+    """The summary of so many runs, with beliefs that are cut off at known bounds, as users have them, or are not."""
     found = np.full((count, len(CUTS), len(KINDS), 2), np.nan)
     odds = np.full((count, len(CUTS), 2), np.nan)
     limit = engine.checkpoint.config["model"]["limit"]
     for i, run in enumerate(drawn(prior, count, limit=limit)):
-        for c, cut in enumerate(CUTS):
-            told = judged(engine, run, cut, random=np.random.default_rng([SEED, STREAM, i, cut]))
+        run = replace(run, metric=replace(run.metric, overshoot=not cut))
+        for c, seen in enumerate(CUTS):
+            told = judged(engine, run, seen, random=np.random.default_rng([SEED, STREAM, i, seen]))
             if told is not None:
                 found[i, c], odds[i, c] = told
     return summary(found, odds)
@@ -184,13 +184,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{told.checkpoint} was trained on {law['name']!r}, not on runs: benchmarks/prior_quality.py scores it")
         return 2
     count = QUICK_CURVES if told.quick else told.curves
-    path = Path(told.checkpoint)
-    settings = {"checkpoint": path.stem, "curves": count, "cuts": CUTS, "fewest": FEWEST}
-    if path.exists():
-        settings["sha256"] = digest(path)
+    path = locate(told.checkpoint)
+    settings = {"checkpoint": path.stem, "sha256": digest(path), "curves": count, "cuts": CUTS, "fewest": FEWEST}
     record = Record(SCRIPT, name="general_quality", told=told, arguments=arguments, seed=SEED, settings=settings)
-    results = examine(engine, prior, count)
-    record.write(results, complete=True)
+    results: dict[str, Any] = {}
+    for name, cut in (("cut", True), ("free", False)):
+        results[name] = examine(engine, prior, count, cut=cut)
+        record.write(results, complete=not cut)
     print(markdown(general.rows(results)))
     say(f"{record.path}")
     return 0

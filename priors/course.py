@@ -19,50 +19,6 @@ from lcpfn.priors.wander import Wander
 
 Changes = Mapping[str, Mapping[str, Any]]  # of the fields of some parts, by the part's name
 
-LOSS: Changes = {
-    "trends": {
-        "shapes": {
-            "family": 0.10,
-            "power": 0.19,
-            "exponential": 0.07,
-            "logarithm": 0.05,
-            "broken_power": 0.07,
-            "late_rise": 0.03,
-            "delayed": 0.04,
-            "stairs": 0.02,
-            "saturated": 0.12,
-            "mixture": 0.06,
-            "flat": 0.25,
-        },
-        "setbacks": {"none": 0.68, "overfit": 0.16, "dip": 0.06, "collapse": 0.05, "kick": 0.05},
-    },
-}  # that stay flat and fall back more often than accuracies
-REWARD: Changes = {
-    "trends": {
-        "shapes": {
-            "family": 0.10,
-            "power": 0.19,
-            "exponential": 0.08,
-            "logarithm": 0.05,
-            "broken_power": 0.08,
-            "late_rise": 0.08,
-            "delayed": 0.10,
-            "stairs": 0.08,
-            "saturated": 0.12,
-            "mixture": 0.07,
-            "flat": 0.05,
-        },
-        "setbacks": {"none": 0.66, "overfit": 0.10, "dip": 0.10, "collapse": 0.10, "kick": 0.04},
-    },
-    "wander": {"share": 0.6},
-    "events": {"schedules": {"constant": 0.90, "drops": 0.03, "annealed": 0.06, "restarts": 0.01}},
-    "noise": {
-        "levels": {"ordinary": 0.84, "smooth": 0.05, "loud": 0.10, "none": 0.01},
-        "shrinking": 0.15,
-        "growing": 0.3,
-    },
-}  # agents that find what to do late, forget it, wander, and are as noisy at the end
-
 
 @dataclass(frozen=True, kw_only=True)
 class Course:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from lcpfn.priors.course import LOSS, REWARD, Changes, Course
+from lcpfn.priors.course import Changes, Course
 from lcpfn.priors.curves import Curves
 from lcpfn.priors.dice import Dice
 from lcpfn.priors.divergence import Divergence
@@ -63,7 +63,7 @@ class General:
     events: Events = field(default_factory=Events)
     noise: Noise = field(default_factory=Noise)
     divergence: Divergence = field(default_factory=Divergence)
-    by_metric: Mapping[str, Changes] = field(default_factory=lambda: {"loss": LOSS, "reward": REWARD}, hash=False)
+    by_metric: Mapping[str, Changes] = field(default_factory=dict, hash=False)
     scales: Scales = field(default_factory=Scales)
     sums: Sums = field(default_factory=Sums)
     hindsight: Hindsight = field(default_factory=Hindsight)

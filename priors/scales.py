@@ -86,9 +86,8 @@ def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float, succe
     g = g.clamp(min=-1)  # far below chance nothing stays
     g = torch.where(x > 0, torch.maximum(g - x, torch.minimum(g, lowest)), g)
     signal = (chance + gain * g.clamp(-MOST, MOST)).clamp(0, 1)
-    spread = torch.where(
-        dice.coin(0.4) | tried, 2 * (signal * (1 - signal)).sqrt() + 0.02, 1.0
-    )  # none is left at the bounds
+    fading = dice.coin(0.4) | tried  # the noise of these is next to none at the bounds
+    spread = torch.where(fading, 2 * (signal * (1 - signal)).sqrt() + 0.02, 1.0)
     y = (chance + gain * (g + e * spread).clamp(-MOST, MOST)).clamp(0, 1)
     cases = torch.where(dice.coin(0.2), dice.pick((10, 20, 50)), dice.log_uniform(50, 2e4)).round()
     cases = torch.where(tried, dice.pick((10, 20, 50, 100)), cases)
@@ -166,8 +165,8 @@ class Scales:
         default_factory=lambda: {"accuracy": 0.34, "error": 0.12, "loss": 0.40, "reward": 0.14}, hash=False
     )
     warped: float = 0.25
-    rising: float = 0.4
-    success: float = 0.1
+    rising: float = 0.0
+    success: float = 0.0
 
     def __post_init__(self) -> None:
         check_shares(self.metrics, METRICS, "metrics")

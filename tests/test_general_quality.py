@@ -71,6 +71,16 @@ def test_falling_metrics_are_judged_in_their_direction(bench: ModuleType, engine
     assert found[2, 0] == pytest.approx(best.cdf(1.2)[0])
 
 
+def test_beliefs_may_be_left_whole(bench: ModuleType, engine: lcpfn.PFN) -> None:
+    told = run(bench, [0.1, 0.2, 0.25, 0.3, 0.42, 0.4])
+    whole = dataclasses.replace(told, metric=dataclasses.replace(ACCURACY, overshoot=True))
+    pits = [ask(bench, engine, each)[0][1, 0] for each in (told, whole)]
+    belief = engine.predict(told.y[:3], [6.0], metric=whole.metric)
+    beyond = belief.cdf(0.0)[0], belief.prob_above(1.0)[0]
+    assert pits[1] == pytest.approx(belief.cdf(0.4)[0])
+    assert pits[0] == pytest.approx((pits[1] - beyond[0]) / (1 - sum(beyond)), abs=1e-6)
+
+
 def test_explosions_are_fates_and_no_answers(bench: ModuleType, engine: lcpfn.PFN) -> None:
     metric = lcpfn.Metric("min")
     found, odds = ask(bench, engine, run(bench, [3.0, 2.0, 1.5, 1.4, 1.2, 50.0], metric=metric))
@@ -116,6 +126,8 @@ def test_the_command(bench: ModuleType, tmp_path: Path, capsys: pytest.CaptureFi
     assert bench.main(["--quick", "--out", str(out)]) == 0
     told = json.loads(out.read_text())
     assert told["quick"] and told["complete"] and told["settings"]["curves"] == bench.QUICK_CURVES
+    cut, free = ({cell["answers"] for cell in told["results"][name]["coverage"]} for name in ("cut", "free"))
+    assert cut == free, "the same questions"
     assert "90 % interval" in capsys.readouterr().out
     assert bench.main(["--quick", "--checkpoint", "paper", "--out", str(out)]) == 2
     assert "not on runs" in capsys.readouterr().out

@@ -10,16 +10,20 @@ COMMAND = "python benchmarks/general_quality.py"
 NAMES = {"later": "a later point", "final": "the last point", "best": "the best from here on"}
 
 
+CUT = {"cut": "", "free": ", not cut off at bounds"}
+
+
 def rows(results: dict[str, Any]) -> Rows:
-    """Shares of true values in central intervals, by what was asked, with and without atoms."""
-    cells = results["coverage"]
-    levels = sorted({cell["level"] for cell in cells})
+    """Shares of true values in central intervals, by what was asked, with and without atoms, cut off or not."""
+    levels = sorted({cell["level"] for cell in results["cut"]["coverage"]})
     made = [["asked", "answers", *(f"{100 * level:g} % interval" for level in levels)]]
-    for kind, values in dict.fromkeys((cell["kind"], cell["values"]) for cell in cells):
-        here = {cell["level"]: cell for cell in cells if (cell["kind"], cell["values"]) == (kind, values)}
-        name = NAMES[kind] + ("" if values == "all" else ", no atoms")
-        shares = (f"{100 * here[level]['mean']:.1f} ± {100 * here[level]['se']:.1f}" for level in levels)
-        made.append([name, f"{here[levels[0]]['answers']:,}", *shares])
+    for cut, told in results.items():
+        cells = told["coverage"]
+        for kind, values in dict.fromkeys((cell["kind"], cell["values"]) for cell in cells):
+            here = {cell["level"]: cell for cell in cells if (cell["kind"], cell["values"]) == (kind, values)}
+            name = NAMES[kind] + ("" if values == "all" else ", no atoms") + CUT[cut]
+            shares = (f"{100 * here[level]['mean']:.1f} ± {100 * here[level]['se']:.1f}" for level in levels)
+            made.append([name, f"{here[levels[0]]['answers']:,}", *shares])
     return made
 
 
