@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -194,8 +194,12 @@ class Scales:
         bent = warp(g, dice.log_uniform(0.5, 2), dice.log_uniform(0.5, 2))
         g = torch.where(dice.coin(self.warped), bent, g)
         chosen = self.metric(dice) if metrics is None else metrics
-        kinds = KINDS | {name: functools.partial(KINDS[name], success=self.success) for name in ("accuracy", "error")}
-        kinds["reward"] = functools.partial(reward, rising=self.rising)
+        kinds: dict[str, Callable[[Tensor, Tensor, Tensor, Dice], Measured]] = {
+            **KINDS,
+            "accuracy": functools.partial(accuracy, success=self.success),
+            "error": functools.partial(error, success=self.success),
+            "reward": functools.partial(reward, rising=self.rising),
+        }
         columns = torch.empty_like(g[:, :1])
         made = Measured(torch.empty_like(g), torch.empty_like(g), *(columns.clone() for _ in range(4)))
         for place, name in enumerate(self.metrics):
