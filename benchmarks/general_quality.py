@@ -156,15 +156,15 @@ def _mean(inside: np.ndarray) -> dict[str, float]:
     return {"mean": float(share), "se": float(np.sqrt((apart**2).sum()) / count), "answers": int(count)}
 
 
-def examine(engine: PFN, prior: RunPrior, count: int, *, cut: bool) -> dict[str, Any]:
+def examine(engine: PFN, prior: RunPrior, count: int, *, bounded: bool) -> dict[str, Any]:
     """The summary of so many runs, with beliefs that are cut off at known bounds, as users have them, or are not."""
     found = np.full((count, len(CUTS), len(KINDS), 2), np.nan)
     odds = np.full((count, len(CUTS), 2), np.nan)
     limit = engine.checkpoint.config["model"]["limit"]
     for i, run in enumerate(drawn(prior, count, limit=limit)):
-        run = replace(run, metric=replace(run.metric, overshoot=not cut))
-        for c, seen in enumerate(CUTS):
-            told = judged(engine, run, seen, random=np.random.default_rng([SEED, STREAM, i, seen]))
+        run = replace(run, metric=replace(run.metric, overshoot=not bounded))
+        for c, cut in enumerate(CUTS):
+            told = judged(engine, run, cut, random=np.random.default_rng([SEED, STREAM, i, cut]))
             if told is not None:
                 found[i, c], odds[i, c] = told
     return summary(found, odds)
@@ -188,10 +188,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = {"checkpoint": path.stem, "sha256": digest(path), "curves": count, "cuts": CUTS, "fewest": FEWEST}
     record = Record(SCRIPT, name="general_quality", told=told, arguments=arguments, seed=SEED, settings=settings)
     results: dict[str, Any] = {}
-    for name, cut in (("cut", True), ("free", False)):
-        results[name] = examine(engine, prior, count, cut=cut)
-        record.write(results, complete=not cut)
-    print(markdown(general.rows(results)))
+    for name, bounded in (("cut", True), ("free", False)):
+        results[name] = examine(engine, prior, count, bounded=bounded)
+        record.write(results, complete=not bounded)
+    print(markdown(general.rows(results)), markdown(general.fates(results)), sep="\n\n")
     say(f"{record.path}")
     return 0
 

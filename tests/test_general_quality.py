@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from networks import FREE, TINY, random_pfn
+from scipy.special import ndtr, ndtri
 
 import lcpfn
-from lcpfn.priors import General, Paper
+from lcpfn.priors import General, Paper, by_name
 from lcpfn.priors.divergence import Divergence
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,6 +120,35 @@ def test_coverage_is_that_of_the_definition(bench: ModuleType, wide: float, righ
         assert cell["answers"] == 4 * (3900 if cell["values"] == "all" else 3800)
         assert (abs(cell["mean"] - cell["level"]) < 5 * cell["se"]) == right
     assert told["diverged"]["brier"] == pytest.approx(told["constant_brier"], abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def shipped(bench: ModuleType) -> dict[bool, np.ndarray]:
+    """(N,) cdf of last points that are no atoms, after 20 %, by whether beliefs are cut off at bounds."""
+    general = lcpfn.load("general")
+    law, found = general.checkpoint.provenance["prior"], {True: [], False: []}
+    prior = by_name(law["name"], law["parameters"])
+    for told in bench.drawn(prior, 500, limit=100):
+        for cut, pits in found.items():
+            asked = dataclasses.replace(told, metric=dataclasses.replace(told.metric, overshoot=not cut))
+            if (answer := ask(bench, general, asked, 20)) is not None and not answer[0][1, 1] == 1:
+                pits.append(answer[0][1, 0])
+    return {cut: np.array(pits)[np.isfinite(pits)] for cut, pits in found.items()}
+
+
+@pytest.mark.parametrize(("cut", "error"), [(True, 0.02), (False, 0.01)])
+def test_the_shipped_weights_are_calibrated_on_their_prior(
+    shipped: dict[bool, np.ndarray], cut: bool, error: float
+) -> None:
+    pits = shipped[cut]
+    assert len(pits) > 300
+
+    def wrong(pits: np.ndarray, level: float) -> bool:
+        share = np.mean(np.abs(pits - 0.5) <= level / 2)
+        return bool(abs(share - level) > 5 * (level * (1 - level) / len(pits)) ** 0.5 + error)
+
+    assert not any(wrong(pits, level) for level in (0.5, 0.8, 0.9))
+    assert wrong(ndtr(1.7 * ndtri(np.clip(pits, 1e-9, 1 - 1e-9))), 0.5), "intervals too narrow by that are found out"
 
 
 def test_the_command(bench: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

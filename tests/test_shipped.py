@@ -1,4 +1,4 @@
-"""The weights in the package: their predictions stay what they were, and they are calibrated on their own prior.
+"""The weights in the package: their predictions stay what they were, and `paper` is calibrated on its prior.
 
 `python tests/test_shipped.py` writes the golden predictions anew, after a checkpoint was replaced on purpose.
 """
@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.special import ndtr, ndtri
 
 import lcpfn
 from lcpfn.config import KINDS
-from lcpfn.priors import General, Paper
-from lcpfn.training.questions import EXPLODED
+from lcpfn.priors import Paper
 
 GOLDEN = Path(__file__).parent / "golden.json"
 CURVES = {
@@ -82,42 +80,6 @@ def test_the_paper_weights_are_calibrated_on_their_prior():
 
 def test_the_calibration_test_finds_intervals_that_are_too_narrow():
     assert any(abs(share - 0.8) > allowed() for share in coverage(1.4).values())
-
-
-def general_pits() -> np.ndarray:
-    """(N,) cdf of the truth at the last column of fresh runs of the general prior, after ten points each.
-
-    Truths at a known bound are left out: they are atoms of the prior, and a belief with a density cannot hold them. So
-    are those of runs that have exploded, of which `prob_diverged` speaks.
-    """
-    pfn, found = lcpfn.load("general"), []
-    runs = General().sample_runs(700, 100, 28, generator=torch.Generator().manual_seed(21))
-    for i in range(len(runs)):
-        measured = np.flatnonzero(runs.seen[i].numpy())
-        if len(measured) < 12:
-            continue
-        t, y = (part[i].numpy().astype(float)[measured] for part in (runs.t, runs.y))
-        low, high = (float(bound[i]) if torch.isfinite(bound[i]) else None for bound in (runs.lower, runs.upper))
-        unit, sign = float(runs.unit[i]), float(runs.sign[i])
-        if any(bound is not None and abs(y[-1] - bound) <= 1e-6 * unit for bound in (low, high)):
-            continue
-        if sign * y[-1] < (sign * y[:10]).min() - EXPLODED * unit:
-            continue
-        metric = lcpfn.Metric("max" if sign > 0 else "min", bounds=(low, high))
-        belief = pfn.predict(y[:10], [t[-1]], t=t[:10], metric=metric, run_end=float(runs.horizon[i]))
-        found.append(float(belief.cdf(y[-1])[0]))
-    return np.array(found)
-
-
-def test_the_general_weights_are_calibrated_on_their_prior():
-    pits = general_pits()
-    assert len(pits) > 300
-    for level in (0.5, 0.8, 0.9):
-        share = np.mean(np.abs(pits - 0.5) <= level / 2)
-        room = 5 * (level * (1 - level) / len(pits)) ** 0.5 + 0.02  # values on a coarse lattice count as inside
-        assert abs(share - level) < room, (level, share)
-    narrow = ndtr(1.7 * ndtri(np.clip(pits, 1e-9, 1 - 1e-9)))  # of intervals too narrow by that
-    assert abs(np.mean(np.abs(narrow - 0.5) <= 0.25) - 0.5) > 5 * (0.25 / len(pits)) ** 0.5 + 0.02
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ from reports.text import Rows
 
 COMMAND = "python benchmarks/general_quality.py"
 NAMES = {"later": "a later point", "final": "the last point", "best": "the best from here on"}
-
-
 CUT = {"cut": "", "free": ", not cut off at bounds"}
 
 
@@ -27,4 +25,12 @@ def rows(results: dict[str, Any]) -> Rows:
     return made
 
 
-TABLES = {"general-quality": rows}
+def fates(results: dict[str, Any]) -> Rows:
+    """How often runs were said to diverge by their end and did, with Brier scores; bounds have no part in it."""
+    told = results["cut"]
+    head = ["runs that diverge", "said", "came", "Brier score", "of the rate itself"]
+    shares = (f"{100 * told['diverged'][name]:.1f} %" for name in ("said", "came"))
+    return [head, ["by their end", *shares, f"{told['diverged']['brier']:.4f}", f"{told['constant_brier']:.4f}"]]
+
+
+TABLES = {"general-quality": rows, "general-fates": fates}
