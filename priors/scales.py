@@ -99,19 +99,23 @@ def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float, succe
     return Measured(y * full, signal * full, -known, full + known, torch.full_like(full, sign), gain * full)
 
 
-def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice) -> Measured:
-    """Returns positive values from 1e-3 to 1e3 that fall to a floor, evenly or in their logarithm."""
+def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, left: float = 0.25, vanishing: float = 0.02) -> Measured:
+    """Returns positive values from 1e-3 to 1e3 that fall to a floor, evenly or in their logarithm.
+
+    What they have left in the end is a share of their start: `left` at least for most, close to none for a share
+    `vanishing`.
+    """
     start = torch.where(dice.coin(0.5), dice.log_uniform(0.2, 12), dice.log_uniform(1e-3, 1e3))
-    left = torch.where(dice.coin(0.35), 1 - dice.log_uniform(1e-3, 1), dice.uniform(0.02, 1))
-    left = torch.where(dice.coin(0.15), dice.log_uniform(1e-4, 0.3), left).clamp(1e-4, 0.999)
-    gain = start * (1 - left)
-    rate = -left.log()
+    kept = torch.where(dice.coin(0.35), 1 - dice.log_uniform(1e-3, 1), dice.uniform(left, 1))
+    kept = torch.where(dice.coin(vanishing), dice.log_uniform(1e-3, 0.3), kept).clamp(1e-4, 0.999)
     geometric = dice.coin(0.4)
+    gain = start * (1 - kept)
+    rate = -kept.log()
 
     def value(g: Tensor) -> Tensor:
         even = start - gain * g.clamp(-MOST, MOST)
-        low = start * left * torch.exp(-(even / (start * left) - 1).clamp(max=0).abs())  # never below 0
-        even = torch.where(even < start * left, low, even)
+        low = start * kept * torch.exp(-(even / (start * kept) - 1).clamp(max=0).abs())  # never below 0
+        even = torch.where(even < start * kept, low, even)
         curved = start * torch.exp(-rate * g.clamp(min=-2))
         return torch.where(geometric, curved + gain * (-2 - g).clamp(min=0, max=MOST), even)
 
@@ -157,6 +161,8 @@ class Scales:
     Attributes:
         metrics: Shares of metrics.
         warped: Share of trends that are bent by a monotone warp first.
+        left: What most losses have left of their start in the end, at least, as a share of it.
+        vanishing: Share of losses that fall to next to nothing.
         rising: Share of rewards whose noise rises with them.
         success: Share of accuracies and error rates that are success rates, of few attempts, often of all.
     """
@@ -165,12 +171,14 @@ class Scales:
         default_factory=lambda: {"accuracy": 0.34, "error": 0.12, "loss": 0.40, "reward": 0.14}, hash=False
     )
     warped: float = 0.25
+    left: float = 0.25
+    vanishing: float = 0.02
     rising: float = 0.0
     success: float = 0.0
 
     def __post_init__(self) -> None:
         check_shares(self.metrics, METRICS, "metrics")
-        for name in ("warped", "rising", "success"):
+        for name in ("warped", "left", "vanishing", "rising", "success"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
 
@@ -198,6 +206,7 @@ class Scales:
             **KINDS,
             "accuracy": functools.partial(accuracy, success=self.success),
             "error": functools.partial(error, success=self.success),
+            "loss": functools.partial(loss, left=self.left, vanishing=self.vanishing),
             "reward": functools.partial(reward, rising=self.rising),
         }
         columns = torch.empty_like(g[:, :1])

@@ -292,6 +292,30 @@ def test_rewards_run_into_ceilings_in_their_share():
     assert share_differs(int(still.sum()), N, 0.3)
 
 
+def left_of_losses(**law):
+    """What losses have left in the end, as a share of their start."""
+    p = progress()
+    p = torch.cat([torch.zeros_like(p[:, :1]), p, torch.ones_like(p[:, :1])], 1)
+    made = Scales(metrics={"loss": 1.0}, warped=0.0, **law).sample(p, p * 0, p * 0, generator=generator())
+    return made.signal[:, -1] / made.signal[:, 0]
+
+
+@pytest.mark.parametrize("least", [0.1, 0.25, 0.5])
+def test_most_losses_keep_part_of_their_height(least):
+    """Those of 65 % keep `least` or more; of those that begin to be better at once, 1 - least are on their way."""
+    left = left_of_losses(left=least, vanishing=0.0)
+    less = 0.35 * math.log(1 / (1 - least)) / math.log(1000)  # 1 - log-uniform(1e-3, 1) below least
+    assert not share_differs(int((left < least).sum()), N, less)
+
+
+def test_a_share_of_losses_vanishes():
+    tiny = [int((left_of_losses(left=0.5, vanishing=share) < 0.02).sum()) for share in (0.0, 0.5)]
+    deep = math.log(20) / math.log(300)  # of log-uniform(1e-3, 0.3) below 0.02
+    beside = 0.35 * math.log(1 / 0.98) / math.log(1000)
+    assert not share_differs(tiny[0], N, beside)
+    assert not share_differs(tiny[1], N, 0.5 * deep + 0.5 * beside)
+
+
 def test_losses_span_six_decades():
     p = progress()
     made = KINDS["loss"](p, torch.zeros_like(p), torch.zeros_like(p), dice())
