@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import os
 import signal
 import subprocess
@@ -15,13 +14,11 @@ import torch
 from safetensors.numpy import load_file
 
 from lcpfn import Checkpoint
-from lcpfn.config import KINDS, ModelConfig
-from lcpfn.mixture import Mixture
+from lcpfn.config import KINDS
 from lcpfn.priors import Paper
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, Run, train
 from lcpfn.training.command import main, options, parser
 from lcpfn.training.grids import draw_times
-from lcpfn.training.heads import LEAST_MASS, mixture_log_mass
 from lcpfn.training.questions import draw, split
 from lcpfn.training.randomness import BATCH, generator
 
@@ -70,28 +67,6 @@ def test_every_cut_off_is_asked_about(curves):
 def test_one_cut_serves_a_whole_batch(curves):
     asked = draw(curves, 12, (0.5, 0.25, 0.25), generator=generator(3), one_cut=True)
     assert len(asked.after.unique()) == 1 and int(asked.after[0, 0]) >= 1
-
-
-def test_mass_between_ends_is_that_of_the_numpy_twin():
-    raw = torch.randn(200, 60, generator=generator(1))
-    low = 4 * torch.randn(200, generator=generator(2)) - 2
-    high = low + 5 * torch.rand(200, generator=generator(3))
-    low[:40], high[20:60] = -torch.inf, torch.inf
-    raw.requires_grad_()
-    ours = mixture_log_mass(raw, low, high, capped=True)
-    law = Mixture.from_raw(raw.detach().double().numpy(), capped=True)
-    theirs = law.log_mass(low.double().numpy(), high.double().numpy())
-    assert theirs.min() < -3 < theirs.max() == 0
-    np.testing.assert_allclose(ours.detach().numpy(), np.maximum(theirs, math.log(LEAST_MASS)), atol=2e-3)
-    ours.sum().backward()
-    assert torch.isfinite(raw.grad).all() and (raw.grad[60:] != 0).any(1).all()
-
-
-def test_a_mass_that_is_lost_is_finite():
-    raw, far = torch.zeros(3, requires_grad=True), torch.tensor(60.0)
-    log_mass = mixture_log_mass(raw, far, torch.tensor(torch.inf), capped=True)
-    log_mass.backward()
-    assert float(log_mass) == pytest.approx(math.log(LEAST_MASS)) and not raw.grad.any()
 
 
 def test_split_keeps_the_total():
@@ -262,7 +237,6 @@ def test_flags_are_made_from_the_fields():
         ({"minutes": 1, "steps": 1}, "either minutes or steps"),
         ({"steps": 1, "shares": (1, 1, 1)}, "sum to 1"),
         ({"steps": 1, "lr": -1}, "lr must be above zero"),
-        ({"steps": 1, "cut": True, "model": ModelConfig(head="bars")}, "cut needs the mixture head"),
         ({"steps": 1, "schedule": "step"}, "schedule must be one of"),
         ({"steps": 1, "questions": 2}, "questions"),
         ({"steps": 1, "prior_parameters": "[1]"}, r"prior_parameters must be an object in JSON, .* got '\[1\]'"),

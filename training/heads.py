@@ -11,42 +11,18 @@ from lcpfn.bars import HALF_NORMAL_MEDIAN
 from lcpfn.mixture import LOG_STD_OFFSET, MAX_LOG_STD, MAX_MEAN, MIN_LOG_STD, MIN_LOG_STD_UNCAPPED
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-ENDLESS = 100.0  # u, beyond all means and widths of a capped mixture
-LEAST_MASS = 1e-12
 
 
-def _mixture(raw: Tensor, *, capped: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Log weights, means and log standard deviations (..., K) of raw parameters (..., 3K)."""
+def mixture_log_pdf(raw: Tensor, u: Tensor, *, capped: bool) -> Tensor:
+    """log density of u (...) under mixtures with raw parameters (..., 3K)."""
     logits, means, log_stds = raw.chunk(3, -1)
     if capped:
         means = MAX_MEAN * torch.tanh(means / MAX_MEAN)
         log_stds = MIN_LOG_STD + (MAX_LOG_STD - MIN_LOG_STD) * torch.sigmoid(log_stds + LOG_STD_OFFSET)
     else:
         log_stds = log_stds.clamp(min=MIN_LOG_STD_UNCAPPED)
-    return logits.log_softmax(-1), means, log_stds
-
-
-def mixture_log_pdf(raw: Tensor, u: Tensor, *, capped: bool) -> Tensor:
-    """log density of u (...) under mixtures with raw parameters (..., 3K)."""
-    log_weights, means, log_stds = _mixture(raw, capped=capped)
     z = (u[..., None] - means) * torch.exp(-log_stds)
-    return torch.logsumexp(log_weights - 0.5 * z * z - log_stds, -1) - HALF_LOG_TWO_PI
-
-
-def mixture_log_mass(raw: Tensor, low: Tensor, high: Tensor, *, capped: bool) -> Tensor:
-    """log probability of lying between low and high (...), infinite where there is no end, at least log `LEAST_MASS`.
-
-    >>> raw = torch.tensor([0.0, 0.0, 0.0])  # one normal around 0
-    >>> mixture_log_mass(raw, torch.tensor(0.0), torch.tensor(math.inf), capped=True).exp().item()
-    0.5
-    """
-    log_weights, means, log_stds = _mixture(raw, capped=capped)
-    ends = (each.clamp(-ENDLESS, ENDLESS)[..., None] for each in (low, high))  # an infinite z has no gradient
-    left, right = ((each - means) * torch.exp(-log_stds) for each in ends)
-    above = left > 0  # the lesser tails, which keep their digits
-    left, right = torch.where(above, -right, left), torch.where(above, -left, right)
-    mass = 0.5 * (torch.erfc(-right / math.sqrt(2)) - torch.erfc(-left / math.sqrt(2)))
-    return (log_weights.exp() * mass).sum(-1).clamp(min=LEAST_MASS).log()
+    return torch.logsumexp(logits.log_softmax(-1) - 0.5 * z * z - log_stds, -1) - HALF_LOG_TWO_PI
 
 
 def bars_log_pdf(raw: Tensor, u: Tensor, edges: Tensor) -> Tensor:

@@ -88,8 +88,7 @@ class Run:
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
         with torch.random.fork_rng(devices=[]):  # torch's layers draw their first weights from the global state
             torch.manual_seed(generator(options.seed, WEIGHTS).initial_seed())
-            self.objective = Objective(options.model, options.coordinates, self.prior.bounds, cut=options.cut)
-            self.objective.to(self.device)
+            self.objective = Objective(options.model, options.coordinates, self.prior.bounds).to(self.device)
         parent = None if resume else Parent.of(options)
         self.parent = None if parent is None else parent.facts
         if parent is not None:
@@ -313,14 +312,13 @@ class Run:
 
     def _load(self) -> None:
         tensors, facts = state.load(self.folder / "state.safetensors", str(self.device))
-        before = {"prior_parameters": "{}", "cut": False} | facts["options"]  # runs begun by an older version know none
+        before = {"prior_parameters": "{}"} | facts["options"]  # runs begun by an older version know none
         for name in (
             "prior",
             "prior_parameters",
             "init",
             "batch",
             "questions",
-            "cut",
             "optimizer",
             "seed",
             "model",

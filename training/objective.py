@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lcpfn.config import ModelConfig
 from lcpfn.coordinates import Coordinates, bar_edges, frame
 from lcpfn.priors import Curves
-from lcpfn.training.heads import bars_log_pdf, mixture_log_mass, mixture_log_pdf
+from lcpfn.training.heads import bars_log_pdf, mixture_log_pdf
 from lcpfn.training.original import OriginalTransformer
 from lcpfn.training.transformer import Transformer
 
@@ -24,16 +24,12 @@ class Objective(nn.Module):
         config: sizes.
         coordinates: how it sees values and times.
         bounds: lowest and highest possible value in the prior's world, -inf or inf where there is none.
-        cut: whether the laws are cut off at the bounds that a curve itself has, as a `Belief` cuts them.
     """
 
     edges: Tensor
 
-    def __init__(
-        self, config: ModelConfig, coordinates: Coordinates, bounds: tuple[float, float], *, cut: bool = False
-    ) -> None:
+    def __init__(self, config: ModelConfig, coordinates: Coordinates, bounds: tuple[float, float]) -> None:
         super().__init__()
-        self.cut = cut
         self.coordinates = coordinates
         self.config = config
         self.bounds = bounds
@@ -68,20 +64,15 @@ class Objective(nn.Module):
         )
         view = frame(self.coordinates, t, y, lower, upper, torch)
         raw = self.model.raw(view, t, after, t_query.double(), kinds, curves.horizon)
-        location, scale = view.location.gather(1, after), view.scale.gather(1, after)
-        u = (answer.double() - location) / scale
-        jacobian = scale.log()
+        u = (answer.double() - view.location.gather(1, after)) / view.scale.gather(1, after)
+        jacobian = view.scale.gather(1, after).log()
         if self.coordinates.transform == "sinh":
             jacobian = jacobian + 0.5 * torch.log1p(u * u)
             u = torch.asinh(u)
         if curves.unit is not None:  # runs of any scale, which may explode
             jacobian = jacobian - curves.unit.double().log()[:, None]
             u = u.clamp(-FARTHEST, FARTHEST)
-        law = raw[..., : self.config.law_outputs]
-        density = self.log_pdf(law, u.float()) - jacobian.float()
-        if self.cut:
-            low, high = ((each[:, None] - location) / scale for each in (lower, upper))
-            density = density - self.log_mass(law, low, high)
+        density = self.log_pdf(raw[..., : self.config.law_outputs], u.float()) - jacobian.float()
         if fate is None:
             return density
         odds = raw[:, -fate.shape[1] :, self.config.law_outputs :]
@@ -94,9 +85,3 @@ class Objective(nn.Module):
         if self.config.head == "bars":
             return bars_log_pdf(raw, u, self.edges.float())
         return mixture_log_pdf(raw, u, capped=self.coordinates.values == "local")
-
-    def log_mass(self, raw: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """log probability (B, P) of lying between these values, in scales from the location."""
-        if self.coordinates.transform == "sinh":
-            low, high = torch.asinh(low), torch.asinh(high)
-        return mixture_log_mass(raw, low.float(), high.float(), capped=self.coordinates.values == "local")

@@ -28,7 +28,6 @@ class Options:
     batch: int = 64  # curves in a step, on each process; a GPU wants 1024 or more
     questions: int = 64  # about each curve
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15)  # of value, signal and best among the questions
-    cut: bool = False  # laws are cut off at the bounds of a curve's metric, as beliefs are; else scored as they are
     irregular: float = 0.2  # share of the steps whose curves are measured at uneven times
     optimizer: str = "muon"  # "muon" for the matrices of the blocks and AdamW for the rest, or "adamw" for all
     lr: float = 4e-3
@@ -78,8 +77,6 @@ class Options:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not 0 <= self.ema < 1 or not 0 < self.decay <= 1:
             raise ValueError(f"ema must lie in [0, 1) and decay in (0, 1], got ema={self.ema}, decay={self.decay}")
-        if self.cut and self.model.head != "mixture":
-            raise ValueError(f"cut needs the mixture head, got head={self.model.head!r}; leave --cut out")
         if not 0 <= self.exact <= 1:
             raise ValueError(f"exact must be a share of the run, from 0 to 1, got {self.exact}")
 
