@@ -1,4 +1,4 @@
-"""Is a forecast of a real curve worse where the alarm rings? The error of the final point, with and without.
+"""Is a forecast of a real curve worse where the alarm rings, or evidence is high? The error of the final point.
 
     python benchmarks/alarm.py
 
@@ -39,6 +39,7 @@ SCRIPT = "benchmarks/alarm.py"
 METHODS = "ours:general-small,ours:paper-small"
 PER_TASK = 10
 WORST = 0.1  # share of a source's forecasts that count as its worst
+STRANGE = 0.1  # share of the forecasts after a cut-off, those of the highest evidence, that count as the strangest
 LEAST = 5  # cases with an alarm, and without, that a source needs to count in the averages
 
 OWN, QUICK_OWN = 1000, 100  # curves of the network's own prior
@@ -59,7 +60,9 @@ def surprise(method: Network, asked: Sequence[cases.Case]) -> Surprise:
 
 
 def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
-    """(N, 4) cut-off, whether the alarm rings, CRPS of the final point and whether its interval covers it.
+    """(N, 5) cut-off, whether the alarm rings, CRPS of the final point, whether its interval covers it, evidence.
+
+    The evidence is the highest log e value on the way.
 
     Args:
         method: our network.
@@ -70,7 +73,7 @@ def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
         metric=members[0].metric,
         resolution=max(curve.resolution for curve in members),
     )
-    rows = [np.empty((0, 4))]
+    rows = [np.empty((0, 5))]
     columns = [scores.NAMES.index("crps"), scores.NAMES.index(f"coverage{alarm.LEVEL}")]
     for cut in cases.CUTS:
         found = (cases.case(curve, cut) for curve in members)
@@ -79,15 +82,17 @@ def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
             continue
         beliefs = cases.ask(method, asked, kind="value").beliefs
         with cases.silence():
-            rang = surprise(method, asked).alarm
+            told = surprise(method, asked)
+        rang, climbed = told.alarm, told.log_e.max(-1, initial=0.0, where=~np.isnan(told.t))
         kept = [i for i, belief in enumerate(beliefs) if belief is not None]
-        told = scores.judge(
+        scored = scores.judge(
             [beliefs[i] for i in kept],
             [asked[i].later for i in kept],
             yard,
             steps=[asked[i].curve.resolution for i in kept],
         )
-        rows.append(np.array([[cut, rang[i], *each[0, columns]] for i, each in zip(kept, told)]).reshape(-1, 4))
+        lines = [[cut, rang[i], *each[0, columns], climbed[i]] for i, each in zip(kept, scored)]
+        rows.append(np.array(lines).reshape(-1, 5))
     return np.concatenate(rows)
 
 
@@ -101,7 +106,7 @@ def false_alarms(engine: PFN, count: int) -> dict[str, Any]:
 
 
 def summary(rows: np.ndarray) -> dict[str, Any]:
-    """Of rows as `judged` gives: how often it rings, and the errors with and without.
+    """Of rows as `judged` gives: how often it rings, and the errors with and without, and of the strangest.
 
     It rings later rather than sooner, when forecasts are better anyway: so the means without an alarm weigh the
     cut-offs as those with one do.
@@ -123,9 +128,23 @@ def summary(rows: np.ndarray) -> dict[str, Any]:
     for name, part in (("calm", ~rang), ("alarm", rang)):
         told[name] = {"forecasts": int((part & (weight > 0)).sum()), "crps": None, "coverage": None}
         if weight[part].any():
-            crps_mean, coverage = np.average(rows[part][:, 2:], axis=0, weights=weight[part])
+            crps_mean, coverage = np.average(rows[part][:, 2:4], axis=0, weights=weight[part])
             told[name] |= {"crps": float(crps_mean), "coverage": float(coverage)}
+    strange = strangest(rows)
+    for name, part in (("usual", ~strange), ("strange", strange)):
+        means = rows[part][:, 2:4].mean(0) if part.any() else (None, None)
+        told[name] = {"forecasts": int(part.sum()), **dict(zip(("crps", "coverage"), means))}
     return told
+
+
+def strangest(rows: np.ndarray) -> np.ndarray:
+    """(N,) whether a row is among those of the highest evidence after its cut-off; of equals, the first are."""
+    found = np.zeros(len(rows), bool)
+    for cut in np.unique(rows[:, 0]):
+        here = np.flatnonzero(rows[:, 0] == cut)
+        order = np.argsort(-rows[here, 4], kind="stable")
+        found[here[order[: round(STRANGE * len(here))]]] = True
+    return found
 
 
 def average(sources: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -138,6 +157,21 @@ def average(sources: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         told[part] = {name: float(np.mean([each[part][name] for each in both])) for name in ("crps", "coverage")}
     worse = sum(each["alarm"]["crps"] > each["calm"]["crps"] for each in both)
     return {"sources": len(both), "worse_where_it_rings": worse, **told}
+
+
+def average_strange(sources: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Over the sources that have enough of the strangest: means, how much worse these are, and in how many sources."""
+    enough = [each for each in sources if each["strange"]["forecasts"] >= LEAST]
+    if not enough:
+        return None
+    parts = ("usual", "strange")
+    told: dict[str, Any] = {
+        part: {name: float(np.mean([each[part][name] for each in enough])) for name in ("crps", "coverage")}
+        for part in parts
+    }
+    times = [each["strange"]["crps"] / each["usual"]["crps"] for each in enough]
+    ratio = float(np.exp(np.mean(np.log(times))))
+    return {"sources": len(enough), "worse": sum(each > 1 for each in times), "ratio": ratio, **told}
 
 
 def _own(told: dict[str, Any]) -> str:
@@ -173,27 +207,28 @@ def main(
     methods = {name: make(name.removeprefix("ours:")) for name in told.methods.split(",")}
     settings = {
         **{"per_task": plan.per_task, "most_tasks": plan.most_tasks, "split": plan.split, "cuts": cases.CUTS},
-        **{"rate": RATE, "level": alarm.LEVEL, "worst": WORST, "least": LEAST},
+        **{"rate": RATE, "level": alarm.LEVEL, "worst": WORST, "strange": STRANGE, "least": LEAST},
         "methods": [facts(method) for method in methods.values()],
     }
     record = Record(SCRIPT, name="alarm", told=told, arguments=arguments, seed=SEED, settings=settings)
     found: dict[str, dict[str, Any]] = {}
     for name, method in methods.items():
         own = false_alarms(method.engine, QUICK_OWN if told.quick else OWN)
-        found[name] = {"own_prior": own, "sources": {}, "average": None}
+        found[name] = {"own_prior": own, "sources": {}, "average": None, "average_strange": None}
         say(f"{name}: {_own(own)}")
     for source in there:
         groups = cells(Library(plan, read)[source]).values()
         for name, method in methods.items():
-            rows = np.concatenate([np.empty((0, 4)), *(judged(method, members) for members in groups)])
+            rows = np.concatenate([np.empty((0, 5)), *(judged(method, members) for members in groups)])
             if len(rows):
                 found[name]["sources"][source] = summary(rows)
                 found[name]["average"] = average(list(found[name]["sources"].values()))
+                found[name]["average_strange"] = average_strange(list(found[name]["sources"].values()))
                 say(f"{source}, {name}: {len(rows):,} forecasts, the alarm rings in {100 * rows[:, 1].mean():.0f} %")
         record.write(found, complete=False)
     record.write(found, complete=True)
     for name in found:
-        print(f"\n{name}\n\n{markdown(alarm.rows(found, name))}")
+        print(f"\n{name}\n\n{markdown(alarm.rows(found, name))}\n\n{markdown(alarm.strange_rows(found, name))}")
     print(f"\n{record.path}")
     return 0
 

@@ -30,7 +30,8 @@ def bench() -> dict[str, ModuleType]:
 
 def test_calm_forecasts_weigh_the_cut_offs_as_those_with_an_alarm(bench: dict[str, ModuleType]) -> None:
     rows = [[10, 0, 9.0, 0], *[[20, 0, 1.0, 1]] * 2, [20, 1, 2.0, 0], [80, 0, 0.1, 1], *[[80, 1, 0.4, 1]] * 3]
-    told = bench["alarm"].summary(np.array([*rows, [90, 1, 50.0, 0]]))
+    rows = [[*row, 0.0] for row in rows]
+    told = bench["alarm"].summary(np.array([*rows, [90, 1, 50.0, 0, 0.0]]))
     assert told["rings"] == pytest.approx(5 / 9) and told["rings_in_worst"] == 1.0
     assert told["calm"] == {"forecasts": 3, "crps": pytest.approx((1.0 + 3 * 0.1) / 4), "coverage": 1.0}
     assert told["alarm"] == {"forecasts": 4, "crps": pytest.approx((2.0 + 3 * 0.4) / 4), "coverage": 0.75}
@@ -38,6 +39,22 @@ def test_calm_forecasts_weigh_the_cut_offs_as_those_with_an_alarm(bench: dict[st
     assert quiet["rings"] == 0 and quiet["calm"]["crps"] is None and bench["alarm"].average([quiet]) is None
     mean = bench["alarm"].average([told | {part: told[part] | {"forecasts": 9} for part in ("calm", "alarm")}])
     assert mean["sources"] == mean["worse_where_it_rings"] == 1
+
+
+def test_the_strangest_are_those_of_the_highest_evidence_after_each_cut_off(bench: dict[str, ModuleType]) -> None:
+    draw, rows = np.random.default_rng(0), []
+    for cut, count in ((10, 60), (80, 40)):
+        evidence = draw.permutation(count) + 100.0 * (cut == 80)  # later there is more, and forecasts are better
+        rows += [[cut, 0, (2.0 + (e % 100 >= 0.9 * count)) / cut, e % 2, e] for e in evidence]
+    told = bench["alarm"].summary(np.array(rows))
+    assert (told["usual"]["forecasts"], told["strange"]["forecasts"]) == (90, 10)
+    assert told["usual"]["crps"] == pytest.approx((54 * 0.2 + 36 * 0.025) / 90)
+    assert told["strange"]["crps"] == pytest.approx((6 * 0.3 + 4 * 0.0375) / 10)
+    assert told["strange"]["coverage"] == told["usual"]["coverage"] == 0.5
+    few = told | {"strange": {"forecasts": 4, "crps": 9.0, "coverage": 0.0}}
+    mean = bench["alarm"].average_strange([told, few])
+    assert mean["sources"] == mean["worse"] == 1 and mean["ratio"] == pytest.approx(1.5)
+    assert bench["alarm"].average_strange([few]) is None
 
 
 def rising(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
@@ -70,6 +87,7 @@ def test_the_alarm_is_told_apart_from_end_to_end(
     some = told["results"]["ours:paper"]["sources"]["some"]
     assert some["forecasts"] == 8 * 4 and some["rings"] == 0.25  # of half of the curves, once the jump has been seen
     assert some["alarm"]["crps"] > some["calm"]["crps"]
+    assert some["strange"]["forecasts"] == 4 and some["strange"]["crps"] > some["usual"]["crps"]
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| `some` "))
     shown = [cell.strip() for cell in row.strip("|").split("|")]
     assert shown[:3] == ["`some`", "32", "25 %"]

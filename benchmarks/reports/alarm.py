@@ -25,6 +25,25 @@ def rows(results: dict[str, Any], name: str) -> Rows:
     return lines
 
 
+def strange_rows(results: dict[str, Any], name: str) -> Rows:
+    """Errors of the tenth of the forecasts before which evidence was highest, and of the others."""
+    head = ["curves", "CRPS, usual", "CRPS, strangest tenth", "ratio"]
+    lines = [[*head, f"{LEVEL} % interval, usual", f"{LEVEL} % interval, strangest"]]
+    for source, told in results[name]["sources"].items():
+        if told["strange"]["forecasts"]:
+            ratio = told["strange"]["crps"] / told["usual"]["crps"]
+            lines.append([f"`{source}`", *_beside(told, ratio)])
+    if (mean := results[name]["average_strange"]) is not None:
+        lines.append([f"{mean['sources']} sources, worse in {mean['worse']}", *_beside(mean, mean["ratio"])])
+    return lines
+
+
+def _beside(told: dict[str, Any], ratio: float) -> list[str]:
+    parts = [told[part] for part in ("usual", "strange")]
+    shown = [f"{part['crps']:.3f}" for part in parts]
+    return [*shown, f"{ratio:.2f}", *(f"{part['coverage']:.2f}" for part in parts)]
+
+
 def _numbers(told: dict[str, Any]) -> list[str]:
     def show(value: float | None, style: str) -> str:
         return "-" if value is None else format(value, style)
@@ -34,4 +53,8 @@ def _numbers(told: dict[str, Any]) -> list[str]:
     return shares + [show(part["crps"], ".3f") for part in parts] + [show(part["coverage"], ".2f") for part in parts]
 
 
-TABLES = {f"alarm-{name}": partial(rows, name=f"ours:{name}-small") for name in ("general", "paper")}
+TABLES = {
+    f"{table}-{name}": partial(make, name=f"ours:{name}-small")
+    for name in ("general", "paper")
+    for table, make in (("alarm", rows), ("evidence", strange_rows))
+}
