@@ -25,6 +25,24 @@ from lcpfn.priors.sums import Sums
 from lcpfn.priors.trends import Trends
 from lcpfn.priors.wander import Wander
 
+# Runs of agents, as far as they differ from those of other metrics: they rise late or in steps, go by no schedule,
+# wander, and their noise stays.
+REWARDS: Changes = {
+    "trends": {
+        "shapes": {
+            **{"family": 0.1, "power": 0.19, "exponential": 0.08, "logarithm": 0.05, "broken_power": 0.08},
+            **{"late_rise": 0.08, "delayed": 0.1, "stairs": 0.08, "saturated": 0.12, "mixture": 0.07, "flat": 0.05},
+        },
+        "setbacks": {"none": 0.66, "overfit": 0.1, "dip": 0.1, "collapse": 0.1, "kick": 0.04},
+    },
+    "wander": {"share": 0.6},
+    "events": {"schedules": {"constant": 0.9, "drops": 0.03, "annealed": 0.06, "restarts": 0.01}},
+    "noise": {
+        "levels": {"ordinary": 0.84, "smooth": 0.05, "loud": 0.1, "none": 0.01},
+        **{"shrinking": 0.15, "growing": 0.3},
+    },
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class General:
@@ -63,7 +81,7 @@ class General:
     events: Events = field(default_factory=Events)
     noise: Noise = field(default_factory=Noise)
     divergence: Divergence = field(default_factory=Divergence)
-    by_metric: Mapping[str, Changes] = field(default_factory=dict, hash=False)
+    by_metric: Mapping[str, Changes] = field(default_factory=lambda: {"reward": REWARDS}, hash=False)
     scales: Scales = field(default_factory=Scales)
     sums: Sums = field(default_factory=Sums)
     hindsight: Hindsight = field(default_factory=Hindsight)

@@ -173,8 +173,8 @@ class Scales:
     warped: float = 0.25
     left: float = 0.25
     vanishing: float = 0.02
-    rising: float = 0.0
-    success: float = 0.0
+    rising: float = 0.4
+    success: float = 0.08
 
     def __post_init__(self) -> None:
         check_shares(self.metrics, METRICS, "metrics")
