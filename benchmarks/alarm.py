@@ -171,7 +171,7 @@ def average_strange(sources: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     }
     times = [each["strange"]["crps"] / each["usual"]["crps"] for each in enough]
     ratio = float(np.exp(np.mean(np.log(times))))
-    return {"sources": len(enough), "worse": sum(each > 1 for each in times), "ratio": ratio, **told}
+    return {"sources": len(enough), "worse": sum(bool(each > 1) for each in times), "ratio": ratio, **told}
 
 
 def _own(told: dict[str, Any]) -> str:

@@ -55,6 +55,7 @@ def test_the_strangest_are_those_of_the_highest_evidence_after_each_cut_off(benc
     mean = bench["alarm"].average_strange([told, few])
     assert mean["sources"] == mean["worse"] == 1 and mean["ratio"] == pytest.approx(1.5)
     assert bench["alarm"].average_strange([few]) is None
+    assert json.loads(json.dumps([told, mean])) == [told, mean]
 
 
 def rising(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
