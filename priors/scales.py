@@ -151,7 +151,8 @@ def reward(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, rising: float = 0.0) 
     return Measured(sign * gain * y, sign * gain * signal, lower, upper, sign, gain)
 
 
-KINDS = {"accuracy": accuracy, "error": error, "loss": loss, "reward": reward}
+Kind = Callable[[Tensor, Tensor, Tensor, Dice], Measured]
+KINDS: dict[str, Kind] = {"accuracy": accuracy, "error": error, "loss": loss, "reward": reward}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +203,7 @@ class Scales:
         bent = warp(g, dice.log_uniform(0.5, 2), dice.log_uniform(0.5, 2))
         g = torch.where(dice.coin(self.warped), bent, g)
         chosen = self.metric(dice) if metrics is None else metrics
-        kinds: dict[str, Callable[[Tensor, Tensor, Tensor, Dice], Measured]] = {
+        kinds: dict[str, Kind] = {
             **KINDS,
             "accuracy": functools.partial(accuracy, success=self.success),
             "error": functools.partial(error, success=self.success),
