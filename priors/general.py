@@ -39,7 +39,8 @@ REWARDS: Changes = {
     "events": {"schedules": {"constant": 0.9, "drops": 0.03, "annealed": 0.06, "restarts": 0.01}},
     "noise": {
         "levels": {"ordinary": 0.84, "smooth": 0.05, "loud": 0.1, "none": 0.01},
-        **{"shrinking": 0.15, "growing": 0.3},
+        "shrinking": 0.15,
+        "growing": 0.3,
     },
 }
 
