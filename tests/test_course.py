@@ -8,6 +8,7 @@ from lcpfn.priors import General
 from lcpfn.priors.course import Course
 from lcpfn.priors.divergence import Divergence
 from lcpfn.priors.events import Events
+from lcpfn.priors.general import REWARDS
 from lcpfn.priors.noise import Noise
 from lcpfn.priors.scales import Scales
 from lcpfn.priors.sums import Sums
@@ -99,3 +100,9 @@ def test_metrics_of_one_law_are_drawn_together_and_the_law_survives_json() -> No
     assert again == prior and again.parameters() == prior.parameters()
     one, other = (law.sample_runs(50, 40, 4, generator=generator()) for law in (prior, again))
     assert torch.equal(one.y, other.y)
+
+
+def test_rewards_have_a_law_of_their_own_unless_another_is_given() -> None:
+    usual, agents = General().courses
+    assert usual == (Course(), [0, 1, 2]) and agents == (Course().changed(REWARDS), [3])
+    assert General(by_metric={}).courses == [(Course(), [0, 1, 2, 3])]

@@ -11,7 +11,7 @@ import torch
 
 import lcpfn
 from lcpfn.config import KINDS
-from lcpfn.priors import Paper
+from lcpfn.priors import General, Paper
 
 GOLDEN = Path(__file__).parent / "golden.json"
 CURVES = {
@@ -42,6 +42,13 @@ def predictions() -> dict[str, list[list[float]]]:
 def test_the_default_is_the_general_checkpoint():
     assert lcpfn.load().checkpoint.provenance["prior"]["name"] == "general"
     assert lcpfn.load("paper").checkpoint.provenance["prior"]["name"] == "paper"
+
+
+def test_the_defaults_of_the_priors_are_those_of_the_weights():
+    """Who trains on a prior by its name trains on the one that the shipped weights know."""
+    for prior in (General(), Paper()):
+        told = lcpfn.load(prior.name).checkpoint.provenance["prior"]
+        assert (told["name"], told["parameters"]) == (prior.name, prior.parameters())
 
 
 def test_predictions_are_the_golden_ones():
