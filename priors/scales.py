@@ -99,7 +99,7 @@ def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float, succe
     return Measured(y * full, signal * full, -known, full + known, torch.full_like(full, sign), gain * full)
 
 
-def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, left: float = 0.25, vanishing: float = 0.02) -> Measured:
+def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, left: float = 0.0, vanishing: float = 0.0) -> Measured:
     """Returns positive values from 1e-3 to 1e3 that fall to a floor, evenly or in their logarithm.
 
     What they have left in the end is a share of their start: `left` at least for most, close to none for a share

@@ -302,7 +302,7 @@ def left_of_losses(**law):
 
 @pytest.mark.parametrize("least", [0.1, 0.25, 0.5])
 def test_most_losses_keep_part_of_their_height(least):
-    """Those of 65 % keep `least` or more; of those that begin to be better at once, 1 - least are on their way."""
+    """All of the 65 % whose share is uniform; the others gain anything, mostly little."""
     left = left_of_losses(left=least, vanishing=0.0)
     less = 0.35 * math.log(1 / (1 - least)) / math.log(1000)  # 1 - log-uniform(1e-3, 1) below least
     assert not share_differs(int((left < least).sum()), N, less)
