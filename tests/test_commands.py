@@ -4,6 +4,7 @@ import json
 import re
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,30 +138,31 @@ def asked(capsys: pytest.CaptureFixture[str], tmp_path: Path, *argv: str) -> str
 
 def test_an_incumbent_brings_a_stop_card(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The same decision as the stopper's, with what would have changed it."""
-    stopper = Stopper(horizon=50, metric=Metric(bounds=(0, 1)), first_step=0)
+    stopper = Stopper(horizon=50, metric=Metric(bounds=(0, 1)), first_step=0, start="higher")
     stopper.update("first", 0, 0.999)
     stopper.finish("first")
     for step, y in enumerate(RUN):
         decision = stopper.update("second", step, float(y))
     assert decision.verdict is not None
-    out = asked(capsys, tmp_path, "--incumbent", "0.999")
+    among = ("--rivals", "1")
+    out = asked(capsys, tmp_path, "--incumbent", "0.999", *among)
     assert out.split("\n\n")[-1] == decision.card(name="acc") + "\n"
-    document = json.loads(asked(capsys, tmp_path, "--incumbent", "0.999", "--json"))["decision"]
+    document = json.loads(asked(capsys, tmp_path, "--incumbent", "0.999", "--json", *among))["decision"]
     assert (document["stop"], document["reason"]) == (decision.stop, decision.reason)
     turning = document["turning_point"]
     assert turning == pytest.approx(decision.turning_point())
     for incumbent, stop in ((turning - 1e-4, False), (turning + 1e-4, True)):
-        told = json.loads(asked(capsys, tmp_path, "--incumbent", f"{incumbent:.6f}", "--json"))["decision"]
+        told = json.loads(asked(capsys, tmp_path, "--incumbent", f"{incumbent:.6f}", "--json", *among))["decision"]
         assert told["stop"] is stop
 
 
 def test_rivals_and_level_make_the_card_stricter(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    def turning(*argv: str) -> float:
-        out = asked(capsys, tmp_path, "--incumbent", "0.9", "--json", *argv)
-        return float(json.loads(out)["decision"]["turning_point"])
+    def decision(*argv: str) -> Any:
+        return json.loads(asked(capsys, tmp_path, "--incumbent", "0.9", "--json", *argv))["decision"]
 
-    assert turning() < turning("--rivals", "20")
-    assert turning() < turning("--level", "0.01")
+    turning = [decision("--rivals", *more)["turning_point"] for more in (["1"], ["20"], ["1", "--level", "0.01"])]
+    assert turning[0] < min(turning[1:])
+    assert decision()["threshold"] < decision("--rivals", "1")["threshold"], "its own odds alone, which were lower"
     code, _, err = run(
         capsys, "predict", str(tmp_path / "log.csv"), "--horizon", "49", "--incumbent", "1", "--level", "5"
     )

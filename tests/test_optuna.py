@@ -128,7 +128,7 @@ def test_the_more_trials_are_over_the_more_it_takes() -> None:
     thresholds = []
     for of in (few, many):
         of.add_trial(trial(values(0.5, points=10)))
-        decision = pruner().decide(of, of.get_trials()[-1])
+        decision = pruner(start="higher").decide(of, of.get_trials()[-1])
         assert decision.verdict is not None
         thresholds.append(decision.verdict.threshold)
     assert thresholds[0] > 5 * thresholds[1] > 0
@@ -142,7 +142,7 @@ def test_order_and_gaps_of_reports() -> None:
         decisions.append(pruner().decide(of, of.get_trials()[-1]))
     assert decisions[0] == decisions[1]
     sparse = {step: y for step, y in reports.items() if step in (0, 3, 4, 9, 11)}
-    assert prunes(pruner(), of, sparse)
+    assert prunes(pruner(start="higher"), of, sparse)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -160,7 +160,7 @@ def test_a_trial_without_reports_goes_on() -> None:
 
 def test_every_so_many_reports() -> None:
     of = study(complete(0.9))
-    assert [n for n in range(1, 13) if prunes(pruner(every=5), of, values(0.5, points=n))] == [5, 10]
+    assert [n for n in range(1, 13) if prunes(pruner(every=5, start="higher"), of, values(0.5, points=n))] == [5, 10]
 
 
 def test_steps_from_one() -> None:

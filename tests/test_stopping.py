@@ -35,16 +35,18 @@ def test_a_bad_run_is_stopped_and_a_better_one_is_not(seasoned: Stopper) -> None
     assert not better.stop and better.reason == "horizon reached"
 
 
-def test_min_metrics_mirror_max_metrics(seasoned: Stopper) -> None:
-    mirror = stopper(metric=Metric("min", bounds=(0, 1)))
-    feed(mirror, "good", [1 - y for y in GOOD])
-    mirror.finish("good")
+def test_min_metrics_mirror_max_metrics() -> None:
+    seasoned, mirror = (stopper(metric=Metric(way, bounds=(0, 1)), start="higher") for way in ("max", "min"))
+    for each, values in ((seasoned, GOOD), (mirror, [1 - y for y in GOOD])):
+        feed(each, "good", values)
+        each.finish("good")
     for step, value in enumerate(BAD, 1):
         a, b = seasoned.update("bad", step, value), mirror.update("bad", step, 1 - value)
         assert (a.stop, a.reason) == (b.stop, b.reason)
         if a.p_better is not None:
             assert a.p_better == pytest.approx(b.p_better, rel=1e-3)
-            assert a.turning_point() == pytest.approx(1 - (b.turning_point() or 0), abs=1e-4)
+            turning = a.turning_point(), b.turning_point()
+            assert None not in turning and turning[0] == pytest.approx(1 - turning[1], abs=1e-4)
 
 
 def test_the_incumbent_is_the_best_finished_run() -> None:

@@ -258,7 +258,7 @@ def test_own_start_compares_odds_with_those_after_the_first_point(
                 continue  # ahead
             first = engine.predict(run.y[:1], [run.horizon], t=[1.0], kind="best", metric=LOSS, run_end=run.horizon)
             p = float(first.prob_better(bar)[0])
-            odds = level * ratio(level, 1) * p / (1 - p)
+            odds = level * ratio("own", level, 1) * p / (1 - p)
             if seen.p_better <= min(max(cap, level), odds / (1 + odds)):
                 expected = count
                 break

@@ -94,16 +94,18 @@ def test_best_compares_with_the_incumbent_and_min_delta(direction: str) -> None:
     assert not verdict.stop
     second = best(run(direction), rivals, policy(direction, rank=2))
     assert second.target == sign * 0.4
-    assert best(run(direction), Rivals((sign * 0.8,), 1), policy(direction)).stop
+    assert best(run(direction), Rivals((sign * 0.8,), 1), policy(direction, start="higher")).stop
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
 def test_the_turning_target_is_where_the_verdict_turns(direction: str) -> None:
     sign, question = (1, run("max")) if direction == "max" else (-1, run("min"))
-    turning = best(question, Rivals((sign * 0.6,), 1), policy(direction)).turning_target()
+    asked = policy(direction, start="higher")
+    turning = best(question, Rivals((sign * 0.6,), 1), asked).turning_target()
     assert turning is not None
     for step, stop in ((-0.001, False), (0.001, True)):
-        assert best(question, Rivals((turning + sign * step,), 1), policy(direction)).stop is stop
+        assert best(question, Rivals((turning + sign * step,), 1), asked).stop is stop
+    assert best(question, Rivals((sign * 0.6,), 1), policy(direction)).turning_target() is None  # nothing was learnt
 
 
 def test_best_is_stricter_the_more_runs_are_behind_and_the_more_often_it_looks() -> None:
@@ -175,9 +177,9 @@ def test_odds_are_compared_with_those_of_the_first_point() -> None:
     assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == levels.CAP  # never above it
     assert threshold(0.999, 0.05, gap=1, cap=0.01) == 0.05 and threshold(0.999, 0.3, gap=1) == 0.3
     assert threshold(0.0, 0.05, gap=1) == 0
-    for wrong in (dict(level=0.0), dict(gap=0.0), dict(start=1.5), dict(start=math.nan), dict(cap=0.0)):
-        with pytest.raises(ValueError, match=r"level must lie|start and cap probabilities"):
-            threshold(**{"start": 0.5, "level": 0.05, "gap": 1.0, **wrong})
+    for wrong in (dict(level=0.0), dict(gap=0.0), dict(first=1.5), dict(first=math.nan), dict(cap=0.0)):
+        with pytest.raises(ValueError, match=r"level must lie|first and cap probabilities"):
+            threshold(**{"first": 0.5, "level": 0.05, "gap": 1.0, **wrong})
 
 
 def test_a_run_is_compared_with_its_own_start() -> None:
@@ -189,8 +191,16 @@ def test_a_run_is_compared_with_its_own_start() -> None:
     assert verdicts[0].threshold == levels.threshold_after(start, 0.05, gap=policy().gap(question))
     first = Question(question.engine, question.metric, question.t[:1], question.y[:1], question.horizon)
     assert start == first.prob_beating(0.6)
-    among = best(question, Rivals((0.6,), 3), policy(start="runs")).threshold
-    assert best(question, Rivals((0.6,), 3), policy()).threshold == max(verdicts[0].threshold, among)
+
+
+def test_higher_takes_the_higher_of_both_odds() -> None:
+    question = run()
+    how = dict(gap=policy().gap(question), start="higher")
+    after = levels.threshold_after(question.prob_at_start(0.6), 0.05, **how)
+    for runs in (1, 1000):
+        among = levels.threshold(0.05, runs=runs, **how)
+        assert best(question, Rivals((0.6,), runs), policy(start="higher")).threshold == max(among, after)
+    assert among < after < levels.threshold(0.05, runs=1, **how), "each was the higher one once"
 
 
 @pytest.mark.parametrize(
@@ -226,14 +236,14 @@ def found(request: pytest.FixtureRequest) -> levels.Winners:
 def test_runs_that_would_win_are_stopped_no_more_often_than_the_level(
     found: levels.Winners, level: float, every: int, start: str
 ) -> None:
-    stopped = found.false_stops(level, every=every, start=start)
+    stopped = found.false_stops(start, level, every=every)
     assert stopped.mean() <= level + Z * math.sqrt(level * (1 - level) / len(stopped))
 
 
 def test_comparing_with_the_level_at_every_look_breaks_the_promise(found: levels.Winners) -> None:
     """Proof of teeth: the rule that spends nothing fails the test above."""
     level, hard = 0.05, found.runs == 32
-    naive = found.false_stops(level, spend=False)[hard].mean()
+    naive = found.false_stops("higher", level, spend=False)[hard].mean()
     assert naive > level + Z * math.sqrt(level * (1 - level) / hard.sum())
 
 
@@ -245,11 +255,12 @@ def test_winners_win_and_are_certain_once_they_did(found: levels.Winners) -> Non
     assert np.all(found.p[over] == 1)
 
 
-def test_a_table_of_few_winners(found: levels.Winners) -> None:
-    table = np.array(levels.calibrated([found]))
-    assert table.shape == np.array(levels.RATIOS).shape
+@pytest.mark.parametrize("start", levels.STARTS)
+def test_a_table_of_few_winners(found: levels.Winners, start: str) -> None:
+    table = np.array(levels.calibrated([found], start))
+    assert table.shape == np.array(levels.RATIOS[start]).shape
     assert np.all((table >= 1) & (table <= levels.LARGEST))
     nested = [levels.GAPS.index(gap) for gap in (1, 5, 10)]  # each looks only where those before it do
     assert np.all(np.diff(table[nested], axis=0) >= 0)  # the more rarely, the less strict
-    stopped = (found.lowest() < table[0, 2] * 0.05).mean()
+    stopped = (found.lowest(start) < table[0, 2] * 0.05).mean()
     assert stopped <= 0.05  # on the very winners that the table is made of

@@ -110,10 +110,11 @@ def _judge(options: Namespace, pfn: PFN, answer: Answer, *, end: float) -> Decis
         metric=answer.belief.metric,
         engine=pfn,
         level=options.level,
+        start="own" if options.rivals is None else "higher",
         first_step=first,
         stretch_time=options.stretch_time,
     )
-    rivals = Rivals(finished=(options.incumbent,), concluded=max(options.rivals, 1))
+    rivals = Rivals(finished=(options.incumbent,), concluded=options.rivals or 1)
     return policy.decide(steps.tolist(), values.tolist(), rivals)
 
 
@@ -124,7 +125,8 @@ def _plain(card: Decision | None) -> dict[str, Any] | None:
     names = ("stop", "reason", "detail", "p_better", "expected_best")
     facts = {name: getattr(card, name) for name in names}
     quantiles = {str(q): value for q, value in card.quantiles.items()}
-    return {**facts, "quantiles_of_best": quantiles, "turning_point": card.turning_point()}
+    threshold = None if card.verdict is None else card.verdict.threshold
+    return {**facts, "threshold": threshold, "quantiles_of_best": quantiles, "turning_point": card.turning_point()}
 
 
 def demo(options: Namespace) -> int:

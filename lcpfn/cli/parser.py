@@ -138,9 +138,9 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     question.add_argument(
         "--rivals",
         type=_count,
-        default=1,
         metavar="N",
-        help="for it: the incumbent is the best of so many (default: 1)",
+        help="for it: the incumbent is the best of so many runs, whose odds count where they are higher than those "
+        "that the run itself had after its first point (default: these alone)",
     )
     answer = predict.add_argument_group("the answer")
     answer.add_argument("--json", action="store_true", help="print JSON, with all steps")

@@ -12,7 +12,7 @@ next run beats the k-th best of them with prior odds k / (n + 1 - k) (start "run
 the incumbent is the best of many begins far above that, and has a long way down; one that saw a bad first point begins
 below. Start "higher" takes the higher of both; the inequality then bounds the chance by 2 level alone, and the rest is
 left to what follows. The inequality is not tight, as a belief jumps past the threshold, and the further, the more
-points lie between two looks. How much larger the factor may be than `level` is found by simulation of "higher", and
+points lie between two looks. How much larger the factor may be than `level` is found by simulation of each start, and
 stored in RATIOS. The number of looks matters little beside that, and the inequality takes any.
 
 All of this is about curves of the prior that the engine was trained on, and about runs in an order that says nothing of
@@ -27,7 +27,7 @@ Source: Ville 1939; Ramdas et al. 2023, Game-theoretic statistics and safe anyti
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,16 +43,35 @@ GAPS = (1, 2, 5, 10, 20, 50)
 CONTINUOUS = 0.1  # a gap at which Ville's inequality is used as it stands
 LARGEST = 100.0  # ratio that is stored
 CAP = 0.2  # highest probability of winning at which a run is stopped, chosen by benchmarks/stopping.py
-STARTS = ("higher", "own", "runs")  # where prior odds are from
-# Factor over level, by gap (rows) and level (columns): python benchmarks/stopping_levels.py
-RATIOS: tuple[tuple[float, ...], ...] = (
-    (1.08, 1.04, 1.06, 1.1, 1.28),
-    (1.14, 1.21, 1.25, 1.33, 1.5),
-    (2.23, 2.09, 2.4, 2.74, 3.77),
-    (3.41, 3.97, 4.82, 6.26, 9.76),
-    (7.68, 10.68, 10.99, 14.07, 25.34),
-    (29.05, 31.93, 45.23, 78.02, 100.0),
-)
+STARTS = ("own", "runs", "higher")  # where prior odds are from: the first point, the runs behind it, or both
+Factors = tuple[tuple[float, ...], ...]
+# Factor over level by start; of each, by gap (rows) and level (columns): python benchmarks/stopping_levels.py
+RATIOS: Mapping[str, Factors] = {
+    "higher": (
+        (1.08, 1.04, 1.06, 1.1, 1.28),
+        (1.14, 1.21, 1.25, 1.33, 1.5),
+        (2.23, 2.09, 2.4, 2.74, 3.77),
+        (3.41, 3.97, 4.82, 6.26, 9.76),
+        (7.68, 10.68, 10.99, 14.07, 25.34),
+        (29.05, 31.93, 45.23, 78.02, 100.0),
+    ),
+    "own": (
+        (1.62, 1.74, 1.6, 1.62, 1.61),
+        (1.95, 2.05, 1.97, 2.0, 1.8),
+        (3.3, 3.52, 3.08, 3.58, 4.41),
+        (4.53, 5.31, 6.56, 7.15, 11.52),
+        (8.34, 11.87, 11.73, 16.94, 33.06),
+        (30.27, 32.06, 54.05, 100.0, 100.0),
+    ),
+    "runs": (
+        (1.34, 1.35, 1.73, 2.22, 2.64),
+        (1.75, 1.62, 1.95, 2.66, 3.43),
+        (2.6, 3.63, 5.42, 7.75, 11.65),
+        (4.07, 7.05, 10.39, 16.26, 29.13),
+        (12.15, 26.54, 30.17, 41.54, 68.18),
+        (87.7, 81.0, 100.0, 100.0, 100.0),
+    ),
+}
 
 
 class Replayer(Protocol):
@@ -62,7 +81,7 @@ class Replayer(Protocol):
         """Returns the beliefs after every prefix, as `PFN.replay` does."""
 
 
-def threshold(level: float, *, gap: float, runs: int, rank: int = 1) -> float:
+def threshold(level: float, *, gap: float, runs: int, rank: int = 1, start: str = "runs") -> float:
     """The probability of beating the incumbent at or below which a run may be stopped.
 
     It never exceeds `level`, so that of the stopped runs, too, at most this share would have won.
@@ -72,23 +91,24 @@ def threshold(level: float, *, gap: float, runs: int, rank: int = 1) -> float:
         gap: points between two looks; of a run of more than 100 points as if it had 100.
         runs: how many runs are over, `rank` or more.
         rank: the incumbent is the best but rank - 1 of them.
+        start: whose factors, of RATIOS.
 
     Raises:
         ValueError: if an argument is outside of its range.
 
     Example:
         >>> [round(threshold(0.05, gap=1, runs=n), 4) for n in (1, 10, 50)]
-        [0.05, 0.0053, 0.0011]
+        [0.05, 0.0086, 0.0017]
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
     if not gap > 0 or rank < 1 or runs < rank:
         raise ValueError(f"gap must be positive, rank 1 or more, runs rank or more, got {gap}, {rank}, {runs}")
-    return min(level, _limit(level, gap, rank / (runs + 1 - rank)))
+    return min(level, _limit(start, level, gap, rank / (runs + 1 - rank)))
 
 
-def threshold_after(start: float, level: float, *, gap: float, cap: float = CAP) -> float:
-    """The same for a run that the engine gave the probability `start` after its first point.
+def threshold_after(first: float, level: float, *, gap: float, cap: float = CAP, start: str = "own") -> float:
+    """The same for a run that the engine gave the probability `first` after its first point.
 
     A run that began as the likely winner may lose much before it counts as lost; the threshold never exceeds `cap`, or
     `level` where that is higher, so that no run is stopped which is still quite likely to win.
@@ -97,15 +117,15 @@ def threshold_after(start: float, level: float, *, gap: float, cap: float = CAP)
         ValueError: if an argument is outside of its range.
 
     Example:
-        >>> [round(threshold_after(start, 0.05, gap=1), 4) for start in (0.02, 0.2, 0.8)]
-        [0.0011, 0.0131, 0.1749]
+        >>> [round(threshold_after(first, 0.05, gap=1), 4) for first in (0.02, 0.2, 0.8)]
+        [0.0016, 0.0196, 0.2]
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
-    if not gap > 0 or not 0 <= start <= 1 or not 0 < cap <= 1:
-        raise ValueError(f"gap must be positive, start and cap probabilities, got {gap}, {start}, {cap}")
+    if not gap > 0 or not 0 <= first <= 1 or not 0 < cap <= 1:
+        raise ValueError(f"gap must be positive, first and cap probabilities, got {gap}, {first}, {cap}")
     highest = max(level, cap)
-    return highest if start == 1 else min(highest, _limit(level, gap, start / (1 - start)))
+    return highest if first == 1 else min(highest, _limit(start, level, gap, first / (1 - first)))
 
 
 def threshold_by(
@@ -125,23 +145,23 @@ def threshold_by(
     Raises:
         ValueError: if an argument is outside of its range.
     """
-    among = threshold(level, gap=gap, runs=runs, rank=rank) if start != "own" else 0.0
+    among = threshold(level, gap=gap, runs=runs, rank=rank, start=start) if start != "own" else 0.0
     if start == "runs":
         return among
     if own is None:
         raise ValueError(f"start {start!r} needs the run's own probability after its first point, got none")
-    return max(among, threshold_after(own, level, gap=gap, cap=cap))
+    return max(among, threshold_after(own, level, gap=gap, cap=cap, start=start))
 
 
-def _limit(level: float, gap: float, prior_odds: float) -> float:
-    odds = level * ratio(level, gap) * prior_odds
+def _limit(start: str, level: float, gap: float, prior_odds: float) -> float:
+    odds = level * ratio(start, level, gap) * prior_odds
     return odds / (1 + odds)
 
 
-def ratio(level: float, gap: float) -> float:
+def ratio(start: str, level: float, gap: float) -> float:
     """By how much the factor on the prior odds may exceed `level`; between the stored ones on logarithmic scales."""
     columns = [math.log(each) for each in (LEVELS[0] / 100, *LEVELS)]  # far below the lowest: Ville's inequality
-    rows = [np.interp(math.log(level), columns, [0.0, *np.log(row)]) for row in RATIOS]
+    rows = [np.interp(math.log(level), columns, [0.0, *np.log(row)]) for row in RATIOS[start]]
     at = [math.log(each) for each in (CONTINUOUS, *GAPS)]
     return float(np.exp(np.interp(math.log(gap), at, [0.0, *rows])))
 
@@ -158,7 +178,7 @@ class Winners:
     runs: NDArray[np.int64]
     p: Array
 
-    def lowest(self, *, every: int = 1, first: int = 2, start: str = "higher") -> Array:
+    def lowest(self, start: str, *, every: int = 1, first: int = 2) -> Array:
         """(W,) the lowest ratio of odds to prior odds that a look at every `every`-th point from `first` on saw."""
         p = self.p[:, _looks(self.p.shape[1], every, first)].min(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -168,14 +188,7 @@ class Winners:
         return np.where(np.isnan(ratios), np.inf, ratios)  # it was never in doubt
 
     def false_stops(
-        self,
-        level: float,
-        *,
-        every: int = 1,
-        first: int = 2,
-        spend: bool = True,
-        start: str = "higher",
-        cap: float = CAP,
+        self, start: str, level: float, *, every: int = 1, first: int = 2, spend: bool = True, cap: float = CAP
     ) -> NDArray[np.bool_]:
         """(W,) whether the rule `best` would ever stop it; without `spend`, with `level` itself at each look."""
         columns = _looks(self.p.shape[1], every, first)
@@ -225,8 +238,8 @@ def winners(
     return Winners(np.concatenate(counts), np.concatenate(chances))
 
 
-def calibrated(found: Sequence[Winners], *, first: int = 2) -> tuple[tuple[float, ...], ...]:
-    """The table RATIOS from simulated winners, one batch for each length of a run, of 100 points at most.
+def calibrated(found: Sequence[Winners], start: str, *, first: int = 2) -> Factors:
+    """The factors of RATIOS for a start from simulated winners, one batch for each length, of 100 points at most.
 
     Each entry is the quantile of the lowest ratio at `level`, over level: the smallest one over lengths and numbers of
     runs, so that the promise holds for each of them; 1 at least, which is Ville's inequality.
@@ -236,7 +249,7 @@ def calibrated(found: Sequence[Winners], *, first: int = 2) -> tuple[tuple[float
         groups = []
         for batch in found:
             if _looks(batch.p.shape[1], gap, first):
-                lowest = batch.lowest(every=gap, first=first)
+                lowest = batch.lowest(start, every=gap, first=first)
                 groups += [np.sort(lowest[batch.runs == n]) for n in np.unique(batch.runs)]
         row = []
         for level in LEVELS:

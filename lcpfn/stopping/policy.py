@@ -71,7 +71,7 @@ class Policy:
     every: int = 1
     first_step: int = 1
     nan: str = "stop"
-    start: str = "higher"
+    start: str = "own"
     cap: float = CAP
     spend: bool = True
     alarm: Callable[[Question], str | None] | str | None = "surprise"
