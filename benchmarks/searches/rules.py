@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 LAST: dict[str, dict[str, Any]] = {
     "last value, against n runs": {"start": "runs"},
+    "last value, higher start": {"start": "higher"},
     "last value, each look at 0.05": {"spend": False},
 }
 
