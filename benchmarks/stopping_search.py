@@ -81,7 +81,12 @@ def search(table: Table, pruner: optuna.pruners.BasePruner, *, seed: int, worker
     A run's best value is what the trial returns; one that diverges fails.
     """
     direction = "maximize" if table.metric.direction == "max" else "minimize"
-    study = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=seed), pruner=pruner)
+    study = optuna.create_study(
+        study_name=f"search {seed}",  # which Hyperband draws its brackets by; without one it is random
+        direction=direction,
+        sampler=optuna.samplers.RandomSampler(seed=seed),
+        pruner=pruner,
+    )
     clock: list[tuple[float, int, int]] = []  # when a point comes, of which trial, and which one
     trials: dict[int, tuple[optuna.Trial, int]] = {}
     spent, values, seconds, total = [], [], [], 0.0

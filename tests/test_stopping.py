@@ -274,7 +274,12 @@ def test_the_card_says_what_would_have_changed_the_decision(seasoned: Stopper) -
     assert turning is not None and turning < GOOD[-1]
     first, *rest = decision.card(name="accuracy").splitlines()
     assert first.startswith("STOP: hopeless (P(beats")
-    assert f"the incumbent {GOOD[-1]:.5g}" in rest[0]
+    began = seasoned.policy.decide([1], BAD[:1], Rivals())  # no incumbent: nothing is asked
+    assert began.verdict is None and "first point" not in began.card()
+    assert decision.run is not None and decision.verdict is not None
+    first_alone = decision.run.prob_at_start(decision.verdict.target)
+    assert rest[0].strip() == f"after its first point that probability was {first_alone:.3g}"
+    assert f"the incumbent {GOOD[-1]:.5g}" in rest[1]
     assert rest[-1].strip() == f"it would go on against an incumbent worse than {turning:.5g}"
     for bar, stop in ((turning - 1e-3, False), (turning + 1e-3, True)):
         t = decision.run.t if decision.run else np.array([])

@@ -190,7 +190,9 @@ def test_a_run_is_compared_with_its_own_start() -> None:
     start = question.prob_at_start(0.6)
     assert verdicts[0].threshold == levels.threshold_after(start, 0.05, gap=policy().gap(question))
     first = Question(question.engine, question.metric, question.t[:1], question.y[:1], question.horizon)
-    assert start == first.prob_beating(0.6)
+    assert verdicts[0].began == start == first.prob_beating(0.6)
+    for how in (dict(start="runs"), dict(spend=False)):
+        assert best(question, Rivals((0.6,), 1), policy(**how)).began is None, "it does not count"
 
 
 def test_higher_takes_the_higher_of_both_odds() -> None:

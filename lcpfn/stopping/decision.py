@@ -46,6 +46,8 @@ class Decision:
     def card(self, *, name: str = "y") -> str:
         """The decision in a few lines: what stood, what was found, what would have changed it."""
         lines = [f"{'STOP' if self.stop else 'go on'}: {self.reason} ({self.detail})"]
+        if self.verdict is not None and self.verdict.began is not None:
+            lines.append(f"  after its first point that probability was {self.verdict.began:.3g}")
         if self.run is not None:
             stood = "" if self.incumbent is None else f", the incumbent {self.incumbent:.5g}"
             t, count = self.run.t[-1], len(self.run.t)

@@ -44,8 +44,8 @@ class Policy:
         first_step: the step of a run's first report. The time of a step is step - first_step + 1.
         nan: "stop" takes a value that is not finite for divergence, "skip" leaves it out.
         start: of "best": "own" compares later odds with those that the engine gave the run after its first point,
-            "runs" with those of a run among all that are over, "higher" with the higher of both; see
-            `lcpfn.stopping.levels`.
+            however many others there are, "runs" with those of a run among all that are over, "higher" with the
+            higher of both; see `lcpfn.stopping.levels`.
         cap: of "own" and "higher": no run is stopped whose probability of winning is above this and above level.
         spend: False makes "best" compare with level itself at each look: then level bounds the share of winners among
             the stopped runs only.

@@ -36,6 +36,7 @@ class Verdict:
         what: `found` in words.
         about: the beliefs whose highest probability of beating the target `found` is, None if it is something else.
         limit: the threshold for another target, None if it would be the same.
+        began: the probability that it was after the run's first point, None where that does not count.
     """
 
     found: float
@@ -44,6 +45,7 @@ class Verdict:
     what: str
     about: Belief | None = field(default=None, repr=False, compare=False)
     limit: Callable[[float], float] | None = field(default=None, repr=False, compare=False)
+    began: float | None = field(default=None, repr=False)
 
     @property
     def stop(self) -> bool:
@@ -98,7 +100,8 @@ def best(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
     target = bar + run.metric.sign * policy.min_delta
     limit = partial(_threshold, run, rivals, policy)
     what = f"P(beats {target:.5g} within the horizon)"
-    return Verdict(run.prob_beating(target), limit(target), target, what, run.to_come, limit)
+    began = run.prob_at_start(target) if policy.spend and policy.start != "runs" else None
+    return Verdict(run.prob_beating(target), limit(target), target, what, run.to_come, limit, began)
 
 
 def _threshold(run: Question, rivals: Rivals, policy: Policy, target: float) -> float:
