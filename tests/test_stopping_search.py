@@ -45,6 +45,24 @@ def test_points_come_in_the_order_of_the_clock(bench: dict[str, ModuleType]) -> 
     assert (found.trials, found.pruned, len(found.seconds)) == (4, 0, 12)
 
 
+def test_a_search_can_be_repeated_with_hyperband_which_draws_its_brackets_by_the_name_of_the_study(
+    bench: dict[str, ModuleType],
+) -> None:
+    points, tops = 27, np.random.default_rng(0).permutation(40) / 40
+    runs = [
+        ((top * np.arange(1, points + 1) / points).tolist(), (np.arange(1, points + 1) / points).tolist())
+        for top in tops
+    ]
+    found = [
+        bench["stopping_search"].search(
+            table(bench, *runs), optuna.pruners.HyperbandPruner(max_resource=points), seed=1, workers=2, budget=30.0
+        )
+        for _ in range(2)
+    ]
+    assert found[0].pruned == found[1].pruned > 0
+    assert found[0].trace.best.tolist() == found[1].trace.best.tolist()
+
+
 def test_a_diverged_run_fails_and_a_pruned_one_makes_room(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *[([0.9, 0.8], [0.25, 0.5])] * 3)
     found = bench["stopping_search"].search(made, optuna.pruners.NopPruner(), seed=0, workers=1, budget=1.5)
