@@ -2,7 +2,7 @@
 
     python benchmarks/stopping.py --workers 2
 
-Development tasks alone, of at least 20 runs. Goes on where an earlier run of the same settings was cut off. See
+Tasks of at least 20 runs, those for development or those set aside for tests. Goes on where an earlier run of the same settings was cut off. See
 benchmarks/README.md for what is measured.
 """
 
@@ -53,9 +53,7 @@ Job = tuple[Table, list[RealCurve]]
 
 def jobs(source: str, told: Any, read: Callable[..., list[RealCurve]]) -> Iterator[Job]:
     """The tables of a source, each with curves of other tasks."""
-    found = read(
-        "taskset" if source == GOOD else source, per_task=told.per_task or None, seed=SEED, split="development"
-    )
+    found = read("taskset" if source == GOOD else source, per_task=told.per_task or None, seed=SEED, split=told.split)
     made = list(tables(source, found))
     if told.tasks and len(made) > told.tasks:
         draw = cases.stream(SEED, "tables", source)
@@ -113,6 +111,7 @@ def flags() -> Any:
     """The command line."""
     made = parser(SCRIPT, (__doc__ or "").split("\n")[0], name="stopping")
     made.add_argument("--sources", help="names, separated by commas (default: all that have enough runs)")
+    made.add_argument("--split", choices=("development", "test"), default="development", help="of the tasks")
     made.add_argument("--checkpoint", default="default", help="of the rules best and worth (default: default)")
     made.add_argument("--per-task", type=int, help=f"runs of a task at most (default: {PER_TASK}; 0: all)")
     made.add_argument("--tasks", type=int, help=f"tables of a source at most, drawn (default: {TASKS}; 0: all)")
@@ -150,11 +149,12 @@ def main(
     path = locate(told.checkpoint)
     settings = {
         **{"protocol": PROTOCOL, "per_task": told.per_task, "tasks": told.tasks, "orders": told.orders},
-        **{"split": "development", "least_runs": LEAST_RUNS, "budget": scores.BUDGET, "pool": scores.POOL},
+        **{"split": told.split, "least_runs": LEAST_RUNS, "budget": scores.BUDGET, "pool": scores.POOL},
         **{"noise": scores.NOISE, "left_out": LEFT_OUT},
         **{"checkpoint": path.name, "sha256": digest(path), "ratios": RATIOS},
     }
-    record = Record(SCRIPT, name="stopping", told=told, arguments=arguments, seed=SEED, settings=settings)
+    name = "stopping" if told.split == "development" else "stopping-test"
+    record = Record(SCRIPT, name=name, told=told, arguments=arguments, seed=SEED, settings=settings)
     key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
     folder = (told.rows or (QUICK if told.quick else ROOT / "runs") / "stopping") / key
     rows: dict[str, list[dict[str, Any]]] = {}
