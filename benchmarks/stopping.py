@@ -2,8 +2,8 @@
 
     python benchmarks/stopping.py --workers 2
 
-Tasks of at least 20 runs, those for development or those set aside for tests. Goes on where an earlier run of the same settings was cut off. See
-benchmarks/README.md for what is measured.
+Tasks of at least 20 runs, those for development, or by `--split test` those set aside for tests. Goes on where an
+earlier run of the same settings was cut off. See benchmarks/README.md for what is measured.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def main(
         **{"noise": scores.NOISE, "left_out": LEFT_OUT},
         **{"checkpoint": path.name, "sha256": digest(path), "ratios": RATIOS},
     }
-    name = "stopping" if told.split == "development" else "stopping-test"
+    name = "stopping" if told.split == "development" else "stopping_test"
     record = Record(SCRIPT, name=name, told=told, arguments=arguments, seed=SEED, settings=settings)
     key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
     folder = (told.rows or (QUICK if told.quick else ROOT / "runs") / "stopping") / key

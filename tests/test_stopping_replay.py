@@ -384,6 +384,15 @@ def test_a_quick_run_from_end_to_end(
         assert f"\n{name}\n|" in printed
     assert run() == 0  # goes on from its rows
     assert "1 tables, 0 of them played" in capsys.readouterr().out
+    told[2] = str(tmp_path / "test.json")
+    asked: list[str] = []
+
+    def read(source: str, *, split: str, **how: Any) -> list[Any]:
+        asked.append(split)
+        return made_up(bench, source)
+
+    assert bench["stopping"].main([*told, "--split", "test"], read=read, sources=["some"]) == 0
+    assert asked == ["test"] and json.loads((tmp_path / "test.json").read_text())["settings"]["split"] == "test"
 
 
 def test_no_curves_is_said(bench: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ VARIANTS = (
     "worth, ",
     "last value, ",
 )  # names that begin so are settings of our rules
+NOT_CHOSEN = ("best, higher start", "best, 5 points", "last value, higher start")
 
 
 def overview(results: dict[str, Any]) -> Rows:
@@ -25,6 +26,11 @@ def overview(results: dict[str, Any]) -> Rows:
 def variants(results: dict[str, Any]) -> Rows:
     """The same for our rule in other settings."""
     return _overview(results, ["best", *(name for name in results["all"] if name.startswith(VARIANTS))])
+
+
+def test_tasks(results: dict[str, Any]) -> Rows:
+    """What each rule is worth on tasks that nothing was chosen on, and what our rule would be in settings not chosen."""
+    return _overview(results, [name for name in results["all"] if _main(name) or name in NOT_CHOSEN])
 
 
 def _overview(results: dict[str, Any], names: list[str]) -> Rows:
