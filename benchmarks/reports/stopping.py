@@ -29,7 +29,7 @@ def variants(results: dict[str, Any]) -> Rows:
 
 
 def test_tasks(results: dict[str, Any]) -> Rows:
-    """What each rule is worth on tasks that nothing was chosen on, and ours in settings that were not chosen."""
+    """What each rule is worth on test tasks, and what ours would be in settings that were not chosen."""
     return _overview(results, [name for name in results["all"] if _main(name) or name in NOT_CHOSEN])
 
 
