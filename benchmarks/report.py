@@ -163,7 +163,7 @@ TABLES = {
     **{name: Table("stopping", rows, stopping.COMMAND) for name, rows in stopping.TABLES.items()},
     **{name: Table("training_speed", rows, training.COMMAND) for name, rows in training.TABLES.items()},
     "scaling": Table("scaling", training.scaling, training.SCALING),
-    "stopping-test": Table("stopping_test", stopping.test_tasks, f"{stopping.COMMAND} --split test"),
+    "stopping-test": Table("stopping_test", stopping.held_out, f"{stopping.COMMAND} --split test"),
     "stopping-search": Table("stopping_search", stopping.search, stopping.SEARCH),
 }
 

@@ -138,15 +138,15 @@ def asked(capsys: pytest.CaptureFixture[str], tmp_path: Path, *argv: str) -> str
 
 def test_an_incumbent_brings_a_stop_card(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The same decision as the stopper's, with what would have changed it."""
-    stopper = Stopper(horizon=50, metric=Metric(bounds=(0, 1)), first_step=0, start="higher")
-    stopper.update("first", 0, 0.999)
-    stopper.finish("first")
-    for step, y in enumerate(RUN):
-        decision = stopper.update("second", step, float(y))
-    assert decision.verdict is not None
-    among = ("--rivals", "1")
-    out = asked(capsys, tmp_path, "--incumbent", "0.999", *among)
-    assert out.split("\n\n")[-1] == decision.card(name="acc") + "\n"
+    for how, among in (({}, ()), ({"start": "higher"}, ("--rivals", "1"))):
+        stopper = Stopper(horizon=50, metric=Metric(bounds=(0, 1)), first_step=0, **how)
+        stopper.update("first", 0, 0.999)
+        stopper.finish("first")
+        for step, y in enumerate(RUN):
+            decision = stopper.update("second", step, float(y))
+        assert decision.verdict is not None
+        out = asked(capsys, tmp_path, "--incumbent", "0.999", *among)
+        assert out.split("\n\n")[-1] == decision.card(name="acc") + "\n"
     document = json.loads(asked(capsys, tmp_path, "--incumbent", "0.999", "--json", *among))["decision"]
     assert (document["stop"], document["reason"]) == (decision.stop, decision.reason)
     turning = document["turning_point"]

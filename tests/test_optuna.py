@@ -158,9 +158,10 @@ def test_a_trial_without_reports_goes_on() -> None:
     assert not prunes(pruner(), study(complete(0.9)), {})
 
 
-def test_every_so_many_reports() -> None:
+@pytest.mark.parametrize(("start", "stops"), [("own", [10, 15]), ("higher", [5, 10, 15])])
+def test_every_so_many_reports(start: str, stops: list[int]) -> None:
     of = study(complete(0.9))
-    assert [n for n in range(1, 13) if prunes(pruner(every=5, start="higher"), of, values(0.5, points=n))] == [5, 10]
+    assert [n for n in range(1, 18) if prunes(pruner(every=5, start=start), of, values(0.5, points=n))] == stops
 
 
 def test_steps_from_one() -> None:

@@ -28,7 +28,7 @@ def variants(results: dict[str, Any]) -> Rows:
     return _overview(results, ["best", *(name for name in results["all"] if name.startswith(VARIANTS))])
 
 
-def test_tasks(results: dict[str, Any]) -> Rows:
+def held_out(results: dict[str, Any]) -> Rows:
     """What each rule is worth on test tasks, and what ours would be in settings that were not chosen."""
     return _overview(results, [name for name in results["all"] if _main(name) or name in NOT_CHOSEN])
 

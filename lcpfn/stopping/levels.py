@@ -43,18 +43,10 @@ GAPS = (1, 2, 5, 10, 20, 50)
 CONTINUOUS = 0.1  # a gap at which Ville's inequality is used as it stands
 LARGEST = 100.0  # ratio that is stored
 CAP = 0.2  # highest probability of winning at which a run is stopped, chosen by benchmarks/stopping.py
-STARTS = ("own", "runs", "higher")  # where prior odds are from: the first point, the runs behind it, or both
 Factors = tuple[tuple[float, ...], ...]
-# Factor over level by start; of each, by gap (rows) and level (columns): python benchmarks/stopping_levels.py
+# Factor over level by where prior odds are from: the first point, the runs behind it, or the higher of both; of each,
+# by gap (rows) and level (columns): python benchmarks/stopping_levels.py
 RATIOS: Mapping[str, Factors] = {
-    "higher": (
-        (1.08, 1.04, 1.06, 1.1, 1.28),
-        (1.14, 1.21, 1.25, 1.33, 1.5),
-        (2.23, 2.09, 2.4, 2.74, 3.77),
-        (3.41, 3.97, 4.82, 6.26, 9.76),
-        (7.68, 10.68, 10.99, 14.07, 25.34),
-        (29.05, 31.93, 45.23, 78.02, 100.0),
-    ),
     "own": (
         (1.62, 1.74, 1.6, 1.62, 1.61),
         (1.95, 2.05, 1.97, 2.0, 1.8),
@@ -71,7 +63,16 @@ RATIOS: Mapping[str, Factors] = {
         (12.15, 26.54, 30.17, 41.54, 68.18),
         (87.7, 81.0, 100.0, 100.0, 100.0),
     ),
+    "higher": (
+        (1.08, 1.04, 1.06, 1.1, 1.28),
+        (1.14, 1.21, 1.25, 1.33, 1.5),
+        (2.23, 2.09, 2.4, 2.74, 3.77),
+        (3.41, 3.97, 4.82, 6.26, 9.76),
+        (7.68, 10.68, 10.99, 14.07, 25.34),
+        (29.05, 31.93, 45.23, 78.02, 100.0),
+    ),
 }
+STARTS = tuple(RATIOS)
 
 
 class Replayer(Protocol):
@@ -111,7 +112,8 @@ def threshold_after(first: float, level: float, *, gap: float, cap: float = CAP,
     """The same for a run that the engine gave the probability `first` after its first point.
 
     A run that began as the likely winner may lose much before it counts as lost; the threshold never exceeds `cap`, or
-    `level` where that is higher, so that no run is stopped which is still quite likely to win.
+    `level` where that is higher, so that no run is stopped which is still quite likely to win. The factors are those
+    of `start`.
 
     Raises:
         ValueError: if an argument is outside of its range.

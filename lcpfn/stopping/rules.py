@@ -100,15 +100,21 @@ def best(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
     target = bar + run.metric.sign * policy.min_delta
     limit = partial(_threshold, run, rivals, policy)
     what = f"P(beats {target:.5g} within the horizon)"
-    began = run.prob_at_start(target) if policy.spend and policy.start != "runs" else None
-    return Verdict(run.prob_beating(target), limit(target), target, what, run.to_come, limit, began)
+    return Verdict(
+        run.prob_beating(target), limit(target), target, what, run.to_come, limit, _began(run, policy, target)
+    )
+
+
+def _began(run: Question, policy: Policy, target: float) -> float | None:
+    """The probability of beating the target after the run's first point, None where it does not count."""
+    return run.prob_at_start(target) if policy.spend and policy.start != "runs" else None
 
 
 def _threshold(run: Question, rivals: Rivals, policy: Policy, target: float) -> float:
     """The probability of beating the target at or below which "best" stops."""
     if not policy.spend:
         return policy.level
-    own = None if policy.start == "runs" else run.prob_at_start(target)
+    own = _began(run, policy, target)
     runs = max(rivals.concluded, policy.rank)  # as many as are finished, at least
     return threshold_by(
         policy.start, policy.level, gap=policy.gap(run), runs=runs, rank=policy.rank, own=own, cap=policy.cap
