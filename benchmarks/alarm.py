@@ -100,7 +100,7 @@ def false_alarms(engine: PFN, count: int) -> dict[str, Any]:
     """On which share of whole curves of its own prior the alarm rings, with the standard error."""
     told = engine.checkpoint.provenance["prior"]
     prior = by_name(told["name"], told["parameters"])
-    rings = engine.climb.p_value(highest(engine, prior, count, random=generator(SEED, STREAM))) <= RATE
+    rings = engine.null.p_value(highest(engine, prior, count, random=generator(SEED, STREAM))) <= RATE
     share = float(rings.mean())
     return {"prior": prior.name, "curves": count, "rings": share, "se": float(np.sqrt(share * (1 - share) / count))}
 

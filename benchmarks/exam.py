@@ -17,12 +17,12 @@ import torch
 
 from lcpfn import calibration
 from lcpfn.belief import Belief
-from lcpfn.checkpoint import Checkpoint, digest
-from lcpfn.config import KINDS, ModelConfig
-from lcpfn.coordinates import Coordinates, frame
-from lcpfn.engine import Engine
+from lcpfn.inference import Engine
 from lcpfn.metric import Metric
-from lcpfn.network import Network
+from lcpfn.network.checkpoint import Checkpoint, digest
+from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.coordinates import Coordinates, frame
+from lcpfn.network.forward import Network
 from lcpfn.pfn import PFN
 from lcpfn.priors import Paper
 from lcpfn.training.objective import Objective

@@ -25,7 +25,7 @@ from reports import general
 from reports.text import markdown
 
 import lcpfn
-from lcpfn.checkpoint import digest
+from lcpfn.network.checkpoint import digest
 from lcpfn.pfn import PFN, locate
 from lcpfn.priors import Curves, RunPrior, by_name
 from lcpfn.training.questions import EXPLODED
@@ -96,7 +96,7 @@ def _runs(curves: Curves) -> Iterator[Run]:
 
 
 def judged(engine: PFN, run: Run, cut: int, *, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
-    """(3, 2) cdf of the true value of each of KINDS, NaN without one, and whether it is an atom; (2,) odds and fate.
+    """(3, 2) cdf of the true value of each of KINDS, NaN without one, and whether it is an atom; (2,) odds and outcome.
 
     An atom is a value that was measured before, or lies exactly on a known bound: a density cannot hold one. None if
     the run has nothing left at this cut-off.
@@ -107,9 +107,9 @@ def judged(engine: PFN, run: Run, cut: int, *, random: np.random.Generator) -> t
     t, up = run.t[:seen], run.metric.sign * run.y
     ends = None if np.isnan(run.told) else run.told
     bar = up[:seen].min() - EXPLODED * run.unit
-    fate = run.broken or bool((up[seen:] < bar).any())
+    outcome = run.broken or bool((up[seen:] < bar).any())
     final = engine.predict(run.y[:seen], [run.end], t=t, metric=run.metric, run_end=ends)
-    odds = np.array([float(final.prob_diverged()[0]), float(fate)])
+    odds = np.array([float(final.prob_diverged()[0]), float(outcome)])
     found = np.full((len(KINDS), 2), np.nan)
     if run.broken or seen == len(run.y):
         return found, odds
@@ -128,7 +128,7 @@ def _atom(run: Run, seen: int, upward: float) -> bool:
 
 
 def summary(found: np.ndarray, odds: np.ndarray) -> dict[str, Any]:
-    """Coverage by kind, of all values and without atoms, with standard errors over runs; and what was said of fates.
+    """Coverage by kind, of all values and without atoms, with standard errors over runs; and what was said of outcomes.
 
     Args:
         found: (runs, cut-offs, kinds, 2) as `judged` gives, NaN where nothing was.
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, bounded in (("cut", True), ("free", False)):
         results[name] = examine(engine, prior, count, bounded=bounded)
         record.write(results, complete=not bounded)
-    print(markdown(general.rows(results)), markdown(general.fates(results)), sep="\n\n")
+    print(markdown(general.rows(results)), markdown(general.outcomes(results)), sep="\n\n")
     say(f"{record.path}")
     return 0
 

@@ -21,7 +21,7 @@ from published import PUBLISHED, SOURCE, TARGET
 from record import ROOT, Record, parser, say
 from reports.text import markdown
 
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, train
 
 SCRIPT = "benchmarks/prior_quality.py"

@@ -22,9 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.mcmc import AIES, MCMC, NUTS, SMC, ConvergenceWarning, smc
 from lcpfn.mcmc.density import Density, Points
-from lcpfn.mixture import Mixture
 from lcpfn.priors import Paper
 
 Cell = dict[str, Any]

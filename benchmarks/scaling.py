@@ -25,8 +25,8 @@ from reports import training
 from reports.text import markdown
 from training_speed import coordinates
 
-from lcpfn.checkpoint import Checkpoint
-from lcpfn.config import ModelConfig
+from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.network.config import ModelConfig
 from lcpfn.training import PRESETS, Options, train
 
 SCRIPT = "benchmarks/scaling.py"

@@ -29,7 +29,7 @@ from record import Record, parser, say
 from reports.text import markdown, span
 
 import lcpfn
-from lcpfn.checkpoint import digest
+from lcpfn.network.checkpoint import digest
 from lcpfn.pfn import PFN, locate
 
 SCRIPT = "benchmarks/speed.py"
@@ -186,8 +186,8 @@ def compare(pfn: PFN, results: dict[str, Any], repetitions: int) -> None:
     """Adds the latency of LC-PFN's layout at the size of P3, and its ratio to ours; measured in turns."""
     import torch
 
-    from lcpfn.config import ModelConfig
-    from lcpfn.coordinates import Coordinates, frame
+    from lcpfn.network.config import ModelConfig
+    from lcpfn.network.coordinates import Coordinates, frame
     from lcpfn.training.original import OriginalTransformer
 
     torch.set_num_threads(one_thread.THREADS)

@@ -36,9 +36,9 @@ from searches.rules import NONE, names, rules
 from searches.summary import summary
 from searches.table import GOOD, LEAST_RUNS, LEFT_OUT, Table, tables
 
-from lcpfn.checkpoint import digest
+from lcpfn.network.checkpoint import digest
 from lcpfn.pfn import locate
-from lcpfn.stopping.levels import RATIOS
+from lcpfn.stopping.thresholds import RATIOS
 
 SCRIPT = "benchmarks/stopping.py"
 PROTOCOL = 1  # goes up when the same command would give other numbers

@@ -1,4 +1,4 @@
-"""The table of `lcpfn.stopping.levels`: how strict a look must be for `level` to hold over all looks of a run.
+"""The table of `lcpfn.stopping.thresholds`: how strict a look must be for `level` to hold over all looks of a run.
 
 `python benchmarks/stopping_levels.py` prints the factors of each start on the prior of LC-PFN, in two minutes; with
 `--check` it prints the realised rate of the stored ones of a start on other curves.

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lcpfn.config import ModelConfig
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.config import ModelConfig
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, Paper
 from lcpfn.training import PRESETS, Options
 

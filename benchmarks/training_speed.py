@@ -26,7 +26,7 @@ from reports import training
 from reports.text import markdown
 from speed import spread
 
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.training import PRESETS, Options, Run
 
 SCRIPT = "benchmarks/training_speed.py"

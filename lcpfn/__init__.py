@@ -15,22 +15,32 @@ if _found not in (_home / "priors", _home.parent / "priors"):
 
 if TYPE_CHECKING:
     from lcpfn.belief import Belief
-    from lcpfn.checkpoint import Checkpoint
+    from lcpfn.curve import Curve
     from lcpfn.metric import Metric
+    from lcpfn.network.checkpoint import Checkpoint
     from lcpfn.pfn import PFN, Replay, load
     from lcpfn.stream import Stream
 
-__all__ = ["Belief", "Checkpoint", "Metric", "PFN", "Replay", "Stream", "load"]
-_HOMES = {"Belief": "belief", "Checkpoint": "checkpoint", "Metric": "metric", "Stream": "stream"}  # the rest: pfn
+__all__ = ["Belief", "Checkpoint", "Curve", "Metric", "PFN", "Replay", "Stream", "load"]
+_HOMES = {  # the rest: pfn
+    "Belief": "belief",
+    "Checkpoint": "network.checkpoint",
+    "Curve": "curve",
+    "Metric": "metric",
+    "Stream": "stream",
+}
+_PARTS = ("calibration", "integrations", "logs", "mcmc", "plot", "priors", "stopping", "training")
 
 
 def __getattr__(name: str) -> object:  # numpy and scipy only when something is used: `lcpfn --help` answers at once
     if name in __all__:
         return getattr(_import_module(f"lcpfn.{_HOMES.get(name, 'pfn')}"), name)
+    if name in _PARTS:  # `lcpfn.stopping` right after `import lcpfn`
+        return _import_module(f"lcpfn.{name}")
     if name == "__version__":
         return _import_module("importlib.metadata").version("lcpfn-beliefs")
     raise AttributeError(f"module 'lcpfn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, *_PARTS, "__version__"]

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lcpfn import crps
-from lcpfn.config import KINDS
+from lcpfn.distributions import crps
+from lcpfn.distributions.law import Law
+from lcpfn.distributions.transform import TRANSFORMS, forward, inverse, log_slope
 from lcpfn.frozen import frozen, take
-from lcpfn.law import Law
 from lcpfn.metric import Metric
-from lcpfn.transform import TRANSFORMS, forward, inverse, log_slope
+from lcpfn.network.config import KINDS
 
 Array = NDArray[np.float64]
 
@@ -48,15 +48,15 @@ class Belief:
         metric: direction and bounds.
         kind: "value" (noisy y at t), "signal" (noiseless y at t) or "best" (best y up to t).
         t: (...) times.
-        fate: (..., 2) probabilities that the run has exploded by t, or broken off in NaN; None if nobody says. The law
-            is that of runs which did neither.
+        outcome: (..., 2) probabilities that the run has exploded by t, or broken off in NaN; None if nobody says. The
+            law is that of runs which did neither.
 
     Raises:
         ValueError: unknown transform or kind, a scale that is not positive, or shapes that do not fit the law's.
         TypeError: metric is no Metric, or an array does not hold real numbers.
 
     Example:
-        >>> from lcpfn.mixture import Mixture
+        >>> from lcpfn.distributions.mixture import Mixture
         >>> law = Mixture([[0.0], [0.0]], means=[[0.5], [0.6]], stds=[[0.1], [0.1]])
         >>> belief = Belief(law, 0.0, 1.0, metric=Metric("max"), t=[10, 20])
         >>> belief
@@ -73,7 +73,7 @@ class Belief:
     metric: Metric
     kind: str = "value"
     t: NDArray[Any]
-    fate: NDArray[Any] | None = None
+    outcome: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("transform", TRANSFORMS), ("kind", KINDS)):
@@ -97,13 +97,14 @@ class Belief:
                 f"{self.scale.max():.4g}, location from {self.location.min():.4g} to {self.location.max():.4g}; "
                 "put a floor under the scale"
             )
-        if self.fate is not None:
-            fate = frozen(self.fate, "fate")
-            if fate.shape != (*self.law.shape, 2) or np.any(fate < 0) or np.any(fate.sum(axis=-1) > 1 + 1e-9):
+        if self.outcome is not None:
+            outcome = frozen(self.outcome, "outcome")
+            if outcome.shape != (*self.law.shape, 2) or np.any(outcome < 0) or np.any(outcome.sum(axis=-1) > 1 + 1e-9):
                 raise ValueError(
-                    f"fate must be two probabilities for each of the batch {self.law.shape}, got shape {fate.shape}"
+                    f"outcome must be two probabilities for each of the batch {self.law.shape}, "
+                    f"got shape {outcome.shape}"
                 )
-            object.__setattr__(self, "fate", fate)
+            object.__setattr__(self, "outcome", outcome)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,8 +121,8 @@ class Belief:
 
     def __getitem__(self, index: Any) -> Self:
         location, scale, t = (take(part, index) for part in (self.location, self.scale, self.t))
-        fate = None if self.fate is None else take(self.fate, index, inner=1)
-        return replace(self, law=self.law[index], location=location, scale=scale, t=t, fate=fate)
+        outcome = None if self.outcome is None else take(self.outcome, index, inner=1)
+        return replace(self, law=self.law[index], location=location, scale=scale, t=t, outcome=outcome)
 
     def __repr__(self) -> str:
         return f"Belief({self.kind}, {self.metric.direction}, shape={self.shape})"
@@ -194,13 +195,13 @@ class Belief:
         Raises:
             ValueError: nobody says: the belief is of a network that was trained without.
         """
-        if self.fate is None:
+        if self.outcome is None:
             raise ValueError(
                 "this belief does not say whether a run diverges: the network was trained without; "
                 'lcpfn.load("general") knows, and so do networks of `lcpfn train --divergence`'
             )
-        fate = self.fate.astype(np.float64, copy=False)
-        return np.asarray(fate[..., 1] if into_nan else fate.sum(axis=-1))[()]
+        outcome = self.outcome.astype(np.float64, copy=False)
+        return np.asarray(outcome[..., 1] if into_nan else outcome.sum(axis=-1))[()]
 
     def log_prob(self, x: ArrayLike) -> Array:
         """Log density at x, per unit of y: finite however far out x lies, -inf past a bound that cuts the law."""
@@ -214,7 +215,7 @@ class Belief:
             inside = np.isnan(x) | (np.isfinite(x) & (x >= low) & (x <= high))
             return np.where(inside, np.maximum(log_density, np.finfo(np.float64).min), -np.inf)
 
-        return self._blocks(rule, self.metric.sign * self._outcome(x), self.law.width)
+        return self._blocks(rule, self.metric.sign * self._checked(x), self.law.width)
 
     def crps(self, x: ArrayLike) -> Array:
         """Continuous ranked probability score at x, in units of y, never negative; lower is better.
@@ -224,7 +225,7 @@ class Belief:
         Source:
             Gneiting and Raftery 2007, section 4.2.
         """
-        return self._blocks(Belief._crps, self.metric.sign * self._outcome(x), crps.width(self.law), flat=True)
+        return self._blocks(Belief._crps, self.metric.sign * self._checked(x), crps.width(self.law), flat=True)
 
     def sample(self, n: int, *, generator: np.random.Generator) -> Array:
         """(n, ...) independent draws; elements of the batch are drawn independently of each other too.
@@ -326,7 +327,7 @@ class Belief:
             low, high = part._bounds
             return np.where(x < low, float(above), np.where(x >= high, float(not above), side))
 
-        return self._blocks(rule, self.metric.sign * self._outcome(x), self.law.width)
+        return self._blocks(rule, self.metric.sign * self._checked(x), self.law.width)
 
     def _crps(self, x: Array) -> Array:
         """(N,) scores of a batch (N,)."""
@@ -339,7 +340,7 @@ class Belief:
             score = np.where(cut.lost, np.abs(x - self.metric.sign * self._moments()[0]), score)
         return score
 
-    def _outcome(self, x: ArrayLike) -> Array:
+    def _checked(self, x: ArrayLike) -> Array:
         x = np.asarray(x, dtype=np.float64)
         try:
             np.broadcast_shapes(self.shape, x.shape)

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from lcpfn.config import KINDS
+from lcpfn.arrays import numbers
 from lcpfn.metric import Metric
+from lcpfn.network.config import KINDS
 
 MAX_QUERIES = 100_000  # that `horizon` makes on its own; more are welcome as t_query
 SAME_TIME = 1e-6  # of the spacing: a grid point this close to the horizon is the horizon
@@ -125,7 +124,7 @@ def read_end(run_end: Any, context: Context) -> Context:
     """
     if run_end is None:
         return context
-    end = _numbers(run_end, "run_end")
+    end = numbers(run_end, "run_end")
     if isinstance(end, list) or end.shape not in ((), context.count.shape):
         raise ValueError(f"run_end must be one time, or one for each of {len(context.count)} curves, got {run_end!r}")
     end = np.broadcast_to(end, context.count.shape)
@@ -214,7 +213,7 @@ def thin(context: Context, limit: int) -> Context:
 
 def _curves(values: Any, name: str) -> tuple[np.ndarray, np.ndarray, bool]:
     """(B, T) curves padded with NaN, their lengths (B,), and whether they came as one curve."""
-    parts = _numbers(values, name)
+    parts = numbers(values, name)
     if isinstance(parts, list):
         lengths = np.array([len(part) for part in parts])
         matrix = np.full((len(parts), lengths.max()), np.nan)
@@ -230,54 +229,6 @@ def _curves(values: Any, name: str) -> tuple[np.ndarray, np.ndarray, bool]:
         raise ValueError(f"{name} must hold at least one curve, got shape {parts.shape}")
     matrix = np.atleast_2d(parts)
     return matrix, np.full(len(matrix), matrix.shape[1]), parts.ndim == 1
-
-
-def _numbers(values: Any, name: str) -> np.ndarray | list[np.ndarray]:
-    """Values as a float64 array of their shape; a list of 1-D sequences as a list of 1-D arrays."""
-    if _is_number(type(values)):
-        return np.reshape(_numbers([values], name), ())  # for the caller to judge
-    if hasattr(values, "__array__"):
-        return _from_array(values, name)
-    if not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
-        raise TypeError(f"{name} must be numbers, got {type(values).__name__} {str(values)[:40]!r}")
-    kinds = set(map(type, values))  # at the speed of C: lists of 10,000 numbers are common
-    if all(kind is type(None) or _is_number(kind) for kind in kinds):
-        try:
-            return np.array(values, dtype=np.float64)  # None becomes NaN
-        except OverflowError:
-            raise ValueError(f"{name} must be finite, got a whole number too large for float64") from None
-    parts = [np.array(np.nan) if value is None else _numbers(value, name) for value in values]
-    rows = [part for part in parts if isinstance(part, np.ndarray)]  # an entry that is a list again is no row
-    ranks = {row.ndim for row in rows} if len(rows) == len(parts) else {2}
-    if ranks == {0}:
-        return np.array(rows)
-    if ranks != {1}:
-        raise ValueError(
-            f"{name} as a list must hold numbers, or 1-D curves, not a mix and nothing deeper, got {str(values)[:60]}"
-        )
-    return rows
-
-
-def _is_number(kind: type) -> bool:
-    """Whether a Python or NumPy scalar of this type is a real number; a bool is not."""
-    return issubclass(kind, Real) and not issubclass(kind, bool)
-
-
-def _from_array(values: Any, name: str) -> np.ndarray:
-    """Any library's array as float64; without importing that library."""
-    for method in ("detach", "cpu"):  # torch: off the gradient tape, into host memory
-        values = getattr(values, method)() if hasattr(values, method) else values
-    if "bfloat16" in str(getattr(values, "dtype", "")) and hasattr(values, "float"):
-        values = values.float()  # torch's bfloat16 has no NumPy type
-    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
-        values = np.ma.filled(values.astype(np.float64), np.nan)
-    array = np.asarray(values)
-    if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":  # the latter is what jax hands out
-        raise TypeError(
-            f"{name} must be real numbers, got an array of type {array.dtype}"
-            + ("; convert it with .astype(float), None becomes NaN" if array.dtype.kind == "O" else "")
-        )
-    return array.astype(np.float64)
 
 
 def _times(t: Any, lengths: np.ndarray, *, single: bool) -> np.ndarray:
@@ -337,7 +288,7 @@ def typical_gap(times: np.ndarray) -> float:
 
 def _steps(horizon: Any, context: Context) -> np.ndarray:
     """(Q,) the steps after the last observed time up to the horizon."""
-    number = _numbers(horizon, "horizon")
+    number = numbers(horizon, "horizon")
     if isinstance(number, list) or number.ndim or not math.isfinite(number):
         raise ValueError(f"horizon must be one finite number, got {horizon!r}; several times are given as t_query")
     end, step = float(number), context.step
@@ -362,7 +313,7 @@ def _steps(horizon: Any, context: Context) -> np.ndarray:
 
 def _query_times(t_query: Any, context: Context) -> np.ndarray:
     """(Q,) or (B, Q) the user's own query times."""
-    times = _numbers(t_query, "t_query")
+    times = numbers(t_query, "t_query")
     if isinstance(times, list):
         if len({len(row) for row in times}) > 1:
             raise ValueError("t_query must have as many times for each curve, got rows of unequal length")

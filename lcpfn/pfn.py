@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.checkpoint import Checkpoint
 from lcpfn.context import Context, read_context, read_end, read_query, thin
-from lcpfn.engine import Engine, filled
+from lcpfn.inference import Engine, filled
 from lcpfn.metric import Metric
+from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.stream import Stream
-from lcpfn.surprise import RATE, Climb, Surprise
+from lcpfn.surprise import RATE, NullDistribution, Surprise
 from lcpfn.taming import tamed
 
 SHIPPED = {
@@ -56,7 +56,7 @@ class PFN:
         checkpoint: as given.
         metric: what y is taken for when `predict` is not told: for a checkpoint that knows bounds, "max" within the
             bounds of its prior; else "max" without bounds.
-        climb: how high evidence climbs on curves of the prior, for `surprise`; none if the checkpoint does not say.
+        null: null distribution of the highest evidence on curves of the prior, for `surprise`; none if the checkpoint does not say.
 
     Raises:
         ImportError: if device is given and torch is not installed.
@@ -68,7 +68,7 @@ class PFN:
         self.engine = Engine.of(checkpoint, device)
         bounds = checkpoint.provenance.get("prior", {}).get("bounds") if self.engine.coordinates.bounded else None
         self.metric = Metric("max", bounds=tuple(bounds)) if bounds else Metric("max")
-        self.climb = Climb(**(checkpoint.provenance.get("alarm") or {}))
+        self.null = NullDistribution(**(checkpoint.provenance.get("alarm") or {}))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(PFN, device=self.engine.device), (self.checkpoint,)  # a module, of arrays, does not pickle
@@ -235,7 +235,7 @@ class PFN:
         times, values = (part[0] if context.single else part for part in (context.t, context.y))
         if values.size and None in metric.bounds:  # nothing says what the first value may be
             values = np.concatenate([np.full_like(values[..., :1], np.nan), values[..., 1:]], axis=-1)
-        return Surprise.of(belief, values, t=times, rate=rate, climb=self.climb)
+        return Surprise.of(belief, values, t=times, rate=rate, null=self.null)
 
     def stream(self, *, metric: Metric | None = None, run_end: float | None = None) -> Stream:
         """An empty stream: feed it points one by one, ask in between; each point costs one token.

@@ -9,9 +9,9 @@ import numpy as np
 
 from lcpfn.belief import Belief
 from lcpfn.context import Context, read_context, read_end, read_query, thin, typical_gap
-from lcpfn.engine import Engine
+from lcpfn.inference import Engine
 from lcpfn.metric import Metric
-from lcpfn.network import Cache
+from lcpfn.network.forward import Cache
 
 
 class Stream:
@@ -85,8 +85,8 @@ class Stream:
         location, scale = (
             np.broadcast_to(part[0, -1:], asked[0].shape) for part in (self._view.location, self._view.scale)
         )
-        law, fate = self._engine.law(raw[0]), self._engine.fate(raw[0])
-        return self._engine.belief(law, location, scale, asked[0], kind, self._metric, fate)
+        law, outcome = self._engine.law(raw[0]), self._engine.outcome(raw[0])
+        return self._engine.belief(law, location, scale, asked[0], kind, self._metric, outcome)
 
     def _context(self) -> Context:
         t, y = np.array([self._t]), np.array([self._y])

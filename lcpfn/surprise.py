@@ -36,7 +36,7 @@ BETS = tuple(pair for a in _SHARP for pair in ((a, 1.0), (1.0, a), (a, a)))
 
 
 @dataclass(frozen=True, eq=False)
-class Climb:
+class NullDistribution:
     """How high the evidence climbs on whole curves of the prior, as far as they were looked at.
 
     Attributes:
@@ -58,7 +58,7 @@ class Climb:
             )
 
     @classmethod
-    def of(cls, highest: Array) -> Climb:
+    def of(cls, highest: Array) -> NullDistribution:
         """Of the highest log e value of each curve; the upper KEPT of them are kept."""
         return cls(len(highest), np.sort(highest)[::-1][: math.ceil(KEPT * len(highest))].round(3))
 
@@ -89,7 +89,7 @@ class Surprise:
             no belief, as before the first point of a metric without bounds.
         log_e: (B, T) log of the bettor's wealth after each point: an e value, evidence against the prior in nats.
         rate: of false alarms under the prior, however often one looks.
-        climb: what the evidence of curves of the prior was found to be; without, beliefs are taken to be calibrated.
+        null: what the evidence of curves of the prior was found to be; without, beliefs are taken to be calibrated.
 
     Raises:
         ValueError: if rate is not between 0 and 1.
@@ -102,7 +102,7 @@ class Surprise:
     pit: Array
     log_e: Array
     rate: float = RATE
-    climb: Climb = Climb()
+    null: NullDistribution = NullDistribution()
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < 1:
@@ -111,15 +111,17 @@ class Surprise:
             object.__setattr__(self, name, frozen(getattr(self, name), name))
 
     @classmethod
-    def of(cls, belief: Belief, y: Array, *, t: Array, rate: float = RATE, climb: Climb = Climb()) -> Surprise:
+    def of(
+        cls, belief: Belief, y: Array, *, t: Array, rate: float = RATE, null: NullDistribution = NullDistribution()
+    ) -> Surprise:
         """The surprise of values y (..., T) at times t, each with the belief (..., T) before it; NaN is no bet."""
         pit = pits(belief, y)
-        return cls(t, pit, log_wealth(pit), rate, climb)
+        return cls(t, pit, log_wealth(pit), rate, null)
 
     @cached_property
     def p_value(self) -> Array:
         """(B, T) probability that a curve of the prior is ever this surprising, at most; it never rises."""
-        return self.climb.p_value(np.maximum.accumulate(self.log_e, axis=-1))
+        return self.null.p_value(np.maximum.accumulate(self.log_e, axis=-1))
 
     @cached_property
     def alarm(self) -> NDArray[np.bool_]:

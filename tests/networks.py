@@ -7,9 +7,9 @@ import dataclasses
 import torch
 
 from lcpfn import PFN
-from lcpfn.checkpoint import Checkpoint
-from lcpfn.config import ModelConfig
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.network.config import ModelConfig
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.training.transformer import Transformer
 
 TINY = ModelConfig(width=32, layers=2, heads=2, hidden=64, decoder=48, components=5)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 
 TRANSFORMS = {"identity": lambda u: u, "sinh": np.sinh}
 LOCATION, SCALE = 0.7, 0.05

@@ -8,9 +8,9 @@ import pytest
 
 from lcpfn.belief import Belief
 from lcpfn.cli.answer import Answer, spread
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.logs.table import Curve
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 
 
 def normal(mean: float, std: float, t: list[float], *, direction: str = "max", kind: str = "value") -> Belief:

@@ -10,7 +10,7 @@ from oracles import WEIGHTS, nodes
 from scipy import stats
 from statistical import differs_from_law
 
-from lcpfn.bars import Bars
+from lcpfn.distributions.bars import Bars
 
 EDGES = np.array([-1.0, -0.4, -0.1, 0.0, 0.3, 1.0, 1.2])
 MASSES = np.array([0.1, 0.2, 0.05, 0.25, 0.3, 0.1])

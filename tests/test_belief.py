@@ -14,10 +14,10 @@ from scipy.stats import uniform
 from statistical import differs_from_law
 
 import lcpfn.belief
-from lcpfn.bars import Bars
 from lcpfn.belief import Belief
+from lcpfn.distributions.bars import Bars
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 
 BOTH = pytest.mark.parametrize("transform", list(TRANSFORMS))
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

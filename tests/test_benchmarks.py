@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from lcpfn.checkpoint import Checkpoint, digest
-from lcpfn.config import KINDS, ModelConfig
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.checkpoint import Checkpoint, digest
+from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, Paper
 from lcpfn.training.objective import Objective
 from lcpfn.training.randomness import generator

@@ -12,7 +12,7 @@ from statistical import RATE, Z, differs_from_law
 import lcpfn.calibration as door
 from lcpfn import Belief, Metric
 from lcpfn.calibration import coverage, ecdf_bands, ecdf_difference, one_each, pit, sharpness
-from lcpfn.mixture import Mixture
+from lcpfn.distributions.mixture import Mixture
 
 NORMAL = Mixture(np.zeros(1), np.zeros(1), np.ones(1))
 

@@ -11,7 +11,7 @@ from statistical import RATE
 import lcpfn
 from lcpfn import Belief, Metric
 from lcpfn.calibration import Report, calibrate, coverage_plot, ecdf_plot, reliability_plot
-from lcpfn.mixture import Mixture
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.priors import Paper
 
 T = 12

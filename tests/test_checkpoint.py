@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcpfn.checkpoint import FORMAT, KEY, Checkpoint, digest
+from lcpfn.network.checkpoint import FORMAT, KEY, Checkpoint, digest
 
 CONFIG = {"model": {"width": 8, "heads": 2}, "coordinates": {"values": "local", "clock": [1.0, 100.0]}}
 PROVENANCE = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lcpfn import PFN, Checkpoint, Metric
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves
 from lcpfn.training import PRESETS, Options, train
 

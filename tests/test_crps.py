@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import CASES, LOCATION, SCALE, TRANSFORMS, Case
 
-from lcpfn import crps
-from lcpfn.bars import Bars
 from lcpfn.belief import Belief
+from lcpfn.distributions import crps
+from lcpfn.distributions.bars import Bars
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 
 BOTH = pytest.mark.parametrize("transform", list(TRANSFORMS))
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

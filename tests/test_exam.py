@@ -12,9 +12,9 @@ import torch
 from scipy.special import ndtr
 from statistical import Z
 
-from lcpfn.checkpoint import Checkpoint
-from lcpfn.config import KINDS, ModelConfig
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, Paper
 from lcpfn.training.objective import Objective
 from lcpfn.training.randomness import generator

@@ -14,10 +14,10 @@ from scipy import stats
 from statistical import RATE
 
 from lcpfn import Metric
-from lcpfn.checkpoint import Checkpoint
-from lcpfn.config import KINDS, ModelConfig
 from lcpfn.context import read_context
-from lcpfn.coordinates import Coordinates, query_features
+from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.coordinates import Coordinates, query_features
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, General, Paper, RunPrior, by_name
 from lcpfn.priors.divergence import Divergence

@@ -82,13 +82,13 @@ def test_beliefs_may_be_left_whole(bench: ModuleType, engine: lcpfn.PFN) -> None
     assert pits[0] == pytest.approx((pits[1] - beyond[0]) / (1 - sum(beyond)), abs=1e-6)
 
 
-def test_explosions_are_fates_and_no_answers(bench: ModuleType, engine: lcpfn.PFN) -> None:
+def test_explosions_are_outcomes_and_no_answers(bench: ModuleType, engine: lcpfn.PFN) -> None:
     metric = lcpfn.Metric("min")
     found, odds = ask(bench, engine, run(bench, [3.0, 2.0, 1.5, 1.4, 1.2, 50.0], metric=metric))
     assert odds[1] == 1 and np.isnan(found[1, 0]) and np.isfinite(found[2, 0])
 
 
-def test_what_broke_off_is_a_fate_alone(bench: ModuleType, engine: lcpfn.PFN) -> None:
+def test_what_broke_off_is_an_outcome_alone(bench: ModuleType, engine: lcpfn.PFN) -> None:
     found, odds = ask(bench, engine, run(bench, [0.1, 0.2, 0.25, 0.3], planned=8, end=8.0, broken=True))
     assert odds[1] == 1 and np.isnan(found[..., 0]).all()
     assert ask(bench, engine, run(bench, [0.1, 0.2], planned=8, end=8.0, broken=True)) is None, (

@@ -11,7 +11,7 @@ from scipy import integrate, stats
 from scipy.special import log_ndtr, ndtri
 from statistical import differs_from_law, mean_differs
 
-from lcpfn.mixture import MAX_LOG_STD, MAX_MEAN, MIN_LOG_STD, MIN_LOG_STD_UNCAPPED, Mixture
+from lcpfn.distributions.mixture import MAX_LOG_STD, MAX_MEAN, MIN_LOG_STD, MIN_LOG_STD_UNCAPPED, Mixture
 
 BOTH = pytest.mark.parametrize("transform", list(TRANSFORMS))
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from networks import FREE, PAPER, TINY, random_network, random_pfn
 
-from lcpfn.config import KINDS, ModelConfig
-from lcpfn.coordinates import Coordinates, frame, query_features
-from lcpfn.network import Cache, Network
+from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.coordinates import Coordinates, frame, query_features
+from lcpfn.network.forward import Cache, Network
 
 CURVES, POINTS = 3, 20
 

@@ -14,9 +14,9 @@ from numpy.testing import assert_allclose
 from statistical import Z
 
 from lcpfn.belief import Belief
-from lcpfn.checkpoint import Checkpoint
-from lcpfn.coordinates import Coordinates
 from lcpfn.metric import Metric
+from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.network.coordinates import Coordinates
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW = {"domhan"}  # a minute of compilation

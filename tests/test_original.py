@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from lcpfn import Checkpoint, load
-from lcpfn.config import KINDS, ModelConfig
-from lcpfn.coordinates import Coordinates, Frame, frame, query_features
+from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.coordinates import Coordinates, Frame, frame, query_features
 from lcpfn.priors import Paper
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective

@@ -14,7 +14,7 @@ from contracts import check_prior
 from safetensors.numpy import load_file
 
 from lcpfn import Checkpoint, cli
-from lcpfn.checkpoint import digest
+from lcpfn.network.checkpoint import digest
 from lcpfn.pfn import load, locate
 from lcpfn.priors import RunPrior, by_name
 from lcpfn.training import PRESETS, Options, Run
@@ -173,9 +173,9 @@ def test_from_the_example_to_a_calibrated_checkpoint(
     assert all(after[cut] > before[cut] + 0.2 for cut in before), (before, after)
     pfn = load(path)
     assert pfn.predict([0.2, 0.3, 0.4], horizon=100).shape == (97,)
-    assert pfn.climb.curves == 200 and len(pfn.climb.highest) == 20
+    assert pfn.null.curves == 200 and len(pfn.null.highest) == 20
     own = highest(pfn, by_name("own_prior:prior"), 400, random=torch.Generator().manual_seed(0))
-    assert (pfn.climb.p_value(own) <= 0.05).mean() < 0.05 + 3 * (0.05 / 200) ** 0.5, "of either draw, three errors"
+    assert (pfn.null.p_value(own) <= 0.05).mean() < 0.05 + 3 * (0.05 / 200) ** 0.5, "of either draw, three errors"
     ask = ["calibrate", "--checkpoint", str(path), "--curves", "20", "--draws", "0", "--json"]
     assert cli.main(ask) == 0
     told = json.loads(capsys.readouterr().out)

@@ -16,7 +16,7 @@ from networks import FREE, TINY, random_pfn
 
 import lcpfn
 from lcpfn import Metric
-from lcpfn.config import KINDS
+from lcpfn.network.config import KINDS
 
 PFN = random_pfn()
 FREE_PFN = random_pfn(coordinates=FREE)
@@ -130,7 +130,7 @@ def test_other_curves_queries_padding_and_chunks_change_nothing(monkeypatch):
     alone = PFN.predict(Y[:4], [50])
     assert_same(PFN.predict([Y[::-1], Y[:4], Y], [20, 50, 90])[1, 1:2], alone)
     many = np.tile(Y[:4], (40, 1))
-    monkeypatch.setattr("lcpfn.engine.CHUNK_NUMBERS", 10_000)
+    monkeypatch.setattr("lcpfn.inference.CHUNK_NUMBERS", 10_000)
     assert_same(PFN.predict(many, [50])[17], alone)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 from lcpfn.plot import BANDS, beside, fan
 
 matplotlib = pytest.importorskip("matplotlib")

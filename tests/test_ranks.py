@@ -7,7 +7,7 @@ from statistical import RATE, Z
 
 from lcpfn import Belief, Metric
 from lcpfn.calibration import joint_draws, sbc, sbc_ranks, tarp
-from lcpfn.mixture import Mixture
+from lcpfn.distributions.mixture import Mixture
 
 B, S, T = 4_000, 49, 4
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from lcpfn.checkpoint import Checkpoint
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.training import Run
 from lcpfn.training.transformer import Transformer
 
@@ -148,7 +148,7 @@ def test_the_table_and_the_picture(whole: dict[str, Any], tmp_path: Path) -> Non
 def test_a_general_network_is_scored_by_its_validation(tmp_path: Path) -> None:
     whole = run(tmp_path, "--prior", "general", "--curves", "100")
     (only,) = whole["results"]["runs"]
-    assert {"value", "signal", "best", "fate"} <= set(only["validation"]) and "gain" not in only
+    assert {"value", "signal", "best", "outcome"} <= set(only["validation"]) and "gain" not in only
     assert rows.scaling(whole["results"])[1][-1] == "-"
 
 

@@ -9,10 +9,10 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from lcpfn.bars import Bars
 from lcpfn.belief import Belief
+from lcpfn.distributions.bars import Bars
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX = Metric("max")

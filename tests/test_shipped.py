@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import lcpfn
-from lcpfn.config import KINDS
+from lcpfn.network.config import KINDS
 from lcpfn.priors import General, Paper
 
 GOLDEN = Path(__file__).parent / "golden.json"

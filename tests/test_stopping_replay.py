@@ -12,7 +12,7 @@ import pytest
 import lcpfn
 from lcpfn.metric import Metric
 from lcpfn.stopping import Policy, Rivals
-from lcpfn.stopping.levels import ratio
+from lcpfn.stopping.thresholds import ratio
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT, LOSS, FREE = Metric("max", bounds=(0, 1)), Metric("min", bounds=(0, None)), Metric("max")

@@ -13,8 +13,8 @@ from statistical import Z
 
 import lcpfn
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 from lcpfn.stopping import Policy, Rivals, levels
 from lcpfn.stopping.question import Question
 from lcpfn.stopping.rules import best, converged, paper, worth

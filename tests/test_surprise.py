@@ -16,7 +16,7 @@ from lcpfn import cli
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
 from lcpfn.priors import Paper
-from lcpfn.surprise import POINT_RATE, TAIL, Climb, Surprise, log_wealth
+from lcpfn.surprise import POINT_RATE, TAIL, NullDistribution, Surprise, log_wealth
 
 NOISY = Metric("max", bounds=(0, 1), overshoot=True)  # as the curves of the prior
 CALM = [0.10, 0.35, 0.48, 0.55, 0.59, 0.62, 0.64, 0.66, 0.67, 0.68]
@@ -54,25 +54,25 @@ def test_false_alarms_are_as_rare_as_it_says(told, rate):
 def test_what_the_evidence_of_the_prior_was_makes_up_for_beliefs_that_are_too_sure(told):
     narrow = stats.norm.cdf(1.5 * stats.norm.ppf(np.clip(told.pit, 1e-9, 1 - 1e-9)))
     known, fresh = narrow[::2], narrow[1::2]
-    climb = Climb.of(log_wealth(known).max(-1))
+    null = NullDistribution.of(log_wealth(known).max(-1))
     for rate in (0.02, 0.05):
-        rings = Surprise(told.t[1::2], fresh, log_wealth(fresh), rate, climb).alarm
+        rings = Surprise(told.t[1::2], fresh, log_wealth(fresh), rate, null).alarm
         assert not too_many(rings, rate) and rings.any()
-    calm = Climb.of(np.zeros(200))
+    calm = NullDistribution.of(np.zeros(200))
     assert too_many(Surprise(told.t[1::2], fresh, log_wealth(fresh), 0.05, calm).alarm, 0.05), "Ville's bound stays"
 
 
 def test_the_p_value_is_the_share_of_curves_that_climbed_as_high():
-    climb = Climb.of(np.arange(100.0))
-    assert climb.highest.tolist() == [float(log_e) for log_e in range(99, 89, -1)]
-    np.testing.assert_allclose(climb.p_value(np.array([99.0, 98.5, 90.0])), [2 / 101, 2 / 101, 11 / 101])
-    np.testing.assert_allclose(climb.p_value(np.array([50.0, 1.0, -2.0])), [11 / 101, np.exp(-1), 1.0])
-    np.testing.assert_allclose(climb.p_value(np.array([99.001, 100.0, 109.0])), np.exp([-0.001, -1, -10]) / 101)
-    np.testing.assert_allclose(Climb().p_value(np.array([-1.0, 0.0, 3.0])), np.exp([0.0, 0.0, -3.0]))
+    null = NullDistribution.of(np.arange(100.0))
+    assert null.highest.tolist() == [float(log_e) for log_e in range(99, 89, -1)]
+    np.testing.assert_allclose(null.p_value(np.array([99.0, 98.5, 90.0])), [2 / 101, 2 / 101, 11 / 101])
+    np.testing.assert_allclose(null.p_value(np.array([50.0, 1.0, -2.0])), [11 / 101, np.exp(-1), 1.0])
+    np.testing.assert_allclose(null.p_value(np.array([99.001, 100.0, 109.0])), np.exp([-0.001, -1, -10]) / 101)
+    np.testing.assert_allclose(NullDistribution().p_value(np.array([-1.0, 0.0, 3.0])), np.exp([0.0, 0.0, -3.0]))
     with pytest.raises(ValueError, match="must fall"):
-        Climb(5, np.array([1.0, 2.0]))
+        NullDistribution(5, np.array([1.0, 2.0]))
     with pytest.raises(ValueError, match="one number a curve"):
-        Climb(1, np.array([2.0, 1.0]))
+        NullDistribution(1, np.array([2.0, 1.0]))
 
 
 def test_points_of_the_prior_are_rarely_surprising(told):

@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import load_file
 
 from lcpfn import Checkpoint
-from lcpfn.config import KINDS
+from lcpfn.network.config import KINDS
 from lcpfn.priors import Paper
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, Run, train
 from lcpfn.training.command import main, options, parser

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lcpfn import Checkpoint
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, by_name
 from lcpfn.training import PRESETS, Options, Run
 from lcpfn.training.ahead import Ahead, tensors

@@ -12,8 +12,8 @@ from scipy.stats import norm
 
 import lcpfn
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.mcmc import AIES, MCMC, ConvergenceWarning
-from lcpfn.mixture import Mixture
 
 ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:

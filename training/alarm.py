@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lcpfn.checkpoint import Checkpoint
 from lcpfn.metric import Metric
+from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, Prior, RunPrior
-from lcpfn.surprise import Climb
+from lcpfn.surprise import NullDistribution
 from lcpfn.training.grids import LENGTH
 from lcpfn.training.options import Options
 from lcpfn.training.randomness import ALARM, generator
@@ -73,8 +73,8 @@ def calibrate(path: Path, prior: Prior, options: Options) -> None:
     """Writes into the header of the checkpoint, under "alarm", how high evidence climbs on curves of the prior."""
     checkpoint = Checkpoint.read(path)
     engine = PFN(checkpoint, device=None if options.device == "cpu" else options.device)
-    climb = Climb.of(highest(engine, prior, options.alarm_curves, random=generator(options.seed, ALARM)))
-    told = {"curves": climb.curves, "highest": climb.highest.tolist()}
+    null = NullDistribution.of(highest(engine, prior, options.alarm_curves, random=generator(options.seed, ALARM)))
+    told = {"curves": null.curves, "highest": null.highest.tolist()}
     Checkpoint(checkpoint.config, checkpoint.weights, {**checkpoint.provenance, "alarm": told}).write(
         path, dtype=options.stored
     )

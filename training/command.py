@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lcpfn.config import ModelConfig
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.config import ModelConfig
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.training.loop import NonfiniteLoss, train
 from lcpfn.training.options import PRESETS, Options
 

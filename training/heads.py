@@ -1,4 +1,4 @@
-"""From raw outputs to log densities in torch; the NumPy twins are lcpfn.mixture and lcpfn.bars."""
+"""From raw outputs to log densities in torch; the NumPy twins are lcpfn.distributions.mixture and lcpfn.distributions.bars."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from lcpfn.bars import HALF_NORMAL_MEDIAN
-from lcpfn.mixture import LOG_STD_OFFSET, MAX_LOG_STD, MAX_MEAN, MIN_LOG_STD, MIN_LOG_STD_UNCAPPED
+from lcpfn.distributions.bars import HALF_NORMAL_MEDIAN
+from lcpfn.distributions.mixture import LOG_STD_OFFSET, MAX_LOG_STD, MAX_MEAN, MIN_LOG_STD, MIN_LOG_STD_UNCAPPED
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lcpfn.checkpoint import Checkpoint
+from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.priors import Curves, Prior, RunPrior, by_name
 from lcpfn.training import state
 from lcpfn.training.ahead import Ahead
@@ -37,7 +37,7 @@ from lcpfn.training.scores import mean_by_kind, unseen_log_density
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 LATER = 28  # points of a run after those that the network may see, of priors that bring whole runs
-FATE_QUESTIONS = 8  # about divergence, for each curve, beside those about values
+OUTCOME_QUESTIONS = 8  # about divergence, for each curve, beside those about values
 
 
 class NonfiniteLoss(RuntimeError):
@@ -164,7 +164,7 @@ class Run:
         """The loss of a batch, whose gradient is left in the parameters."""
         halved = self.options.precision == "bfloat16" and self.progress < 1 - self.options.exact
         with torch.autocast(self.device.type, torch.bfloat16, enabled=halved):
-            log_density = self.network(curves, asked.after, asked.t_query, asked.answer, asked.kinds, asked.fate)
+            log_density = self.network(curves, asked.after, asked.t_query, asked.answer, asked.kinds, asked.outcome)
         loss = -_mean(log_density, asked.valid)
         loss.backward()
         return loss.detach()
@@ -189,8 +189,8 @@ class Run:
         options, limit = self.options, self.options.model.limit
         if self.runs:
             curves = self.runs.sample_runs(batch, limit, LATER, generator=random).upward()
-            fates = FATE_QUESTIONS if options.model.divergence else 0
-            asked = draw_of_runs(curves, options.questions, options.shares, limit, generator=random, fates=fates)
+            outcomes = OUTCOME_QUESTIONS if options.model.divergence else 0
+            asked = draw_of_runs(curves, options.questions, options.shares, limit, generator=random, outcomes=outcomes)
             return curves, asked
         times = draw_times(LENGTH, options.irregular, generator=random)
         curves = self.prior.sample(batch, times, generator=random)
@@ -240,9 +240,14 @@ class Run:
         kind = torch.zeros(1, dtype=torch.int64, device=self.device)
 
         def log_density(
-            curves: Curves, after: Tensor, t: Tensor, answer: Tensor, kinds: Tensor = kind, fate: Tensor | None = None
+            curves: Curves,
+            after: Tensor,
+            t: Tensor,
+            answer: Tensor,
+            kinds: Tensor = kind,
+            outcome: Tensor | None = None,
         ) -> Tensor:
-            return self.objective(curves, after, t, answer, kinds, fate)
+            return self.objective(curves, after, t, answer, kinds, outcome)
 
         self._put(self.average or {})
         if asked is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lcpfn.config import ModelConfig
-from lcpfn.coordinates import Coordinates, bar_edges, frame
+from lcpfn.network.config import ModelConfig
+from lcpfn.network.coordinates import Coordinates, bar_edges, frame
 from lcpfn.priors import Curves
 from lcpfn.training.heads import bars_log_pdf, mixture_log_pdf
 from lcpfn.training.original import OriginalTransformer
@@ -44,12 +44,12 @@ class Objective(nn.Module):
         t_query: Tensor,
         answer: Tensor,
         kinds: Tensor,
-        fate: Tensor | None = None,
+        outcome: Tensor | None = None,
     ) -> Tensor:
         """log density (B, P) of answers (B, P) to questions asked after `after` (B, P) points.
 
         In units of y, or of the curves' own `unit`. The network sees as many of the first points as its limit allows.
-        For the last F questions, with fates (B, F), it is the log probability of those.
+        For the last F questions, with outcomes (B, F), it is the log probability of those.
         """
         limit = self.config.limit
         seen = curves.seen[:, :limit]
@@ -73,12 +73,12 @@ class Objective(nn.Module):
             jacobian = jacobian - curves.unit.double().log()[:, None]
             u = u.clamp(-FARTHEST, FARTHEST)
         density = self.log_pdf(raw[..., : self.config.law_outputs], u.float()) - jacobian.float()
-        if fate is None:
+        if outcome is None:
             return density
-        odds = raw[:, -fate.shape[1] :, self.config.law_outputs :]
+        odds = raw[:, -outcome.shape[1] :, self.config.law_outputs :]
         odds = torch.cat([torch.zeros_like(odds[..., :1]), odds], -1)  # to going on
-        mass = odds.log_softmax(-1).gather(-1, fate[..., None])[..., 0]
-        return torch.cat([density[:, : -fate.shape[1]], mass], 1)
+        mass = odds.log_softmax(-1).gather(-1, outcome[..., None])[..., 0]
+        return torch.cat([density[:, : -outcome.shape[1]], mass], 1)
 
     def log_pdf(self, raw: Tensor, u: Tensor) -> Tensor:
         """log density of u (B, P) under the raw outputs (B, P, law_outputs)."""

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from lcpfn.config import ModelConfig
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.config import ModelConfig
+from lcpfn.network.coordinates import Coordinates
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from lcpfn.checkpoint import Checkpoint, digest
-from lcpfn.config import ModelConfig
-from lcpfn.coordinates import Coordinates
+from lcpfn.network.checkpoint import Checkpoint, digest
+from lcpfn.network.config import ModelConfig
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.pfn import locate
 from lcpfn.training.options import Options
 

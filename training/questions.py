@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcpfn.config import FATES, KINDS
+from lcpfn.network.config import KINDS, OUTCOMES
 from lcpfn.priors import Curves
 
 EARLY = 1.5  # questions about runs: the share of the run that is seen is a uniform number to this power
@@ -24,20 +24,22 @@ class Questions:
     answer: Tensor  # (B, P) the true answer, in the unit of y
     kinds: Tensor  # (P,) int64, places in KINDS
     valid: Tensor | None = None  # (B, P) bool, whether the question has an answer; None: all have
-    fate: Tensor | None = None  # (B, F) int64, places in FATES: what the last F questions are about, in place of values
+    outcome: Tensor | None = (
+        None  # (B, F) int64, places in OUTCOMES: what the last F questions are about, in place of values
+    )
 
     def to(self, device: torch.device | str) -> Questions:
         """The same questions on `device`."""
         after, t_query, answer, kinds = (
             part.to(device) for part in (self.after, self.t_query, self.answer, self.kinds)
         )
-        valid, fate = (part if part is None else part.to(device) for part in (self.valid, self.fate))
-        return Questions(after, t_query, answer, kinds, valid, fate)
+        valid, outcome = (part if part is None else part.to(device) for part in (self.valid, self.outcome))
+        return Questions(after, t_query, answer, kinds, valid, outcome)
 
     def __getitem__(self, rows: slice) -> Questions:
         """The questions about some of the curves."""
-        valid, fate = (part if part is None else part[rows] for part in (self.valid, self.fate))
-        return Questions(self.after[rows], self.t_query[rows], self.answer[rows], self.kinds, valid, fate)
+        valid, outcome = (part if part is None else part[rows] for part in (self.valid, self.outcome))
+        return Questions(self.after[rows], self.t_query[rows], self.answer[rows], self.kinds, valid, outcome)
 
 
 def split(questions: int, shares: tuple[float, float, float]) -> list[int]:
@@ -67,7 +69,7 @@ def draw(
     Args:
         curves: (B, T) curves for which higher is better.
         questions: P.
-        shares: of the kinds in the order of `lcpfn.config.KINDS`.
+        shares: of the kinds in the order of `lcpfn.network.config.KINDS`.
         generator: on the curves' device.
         one_cut: all questions of the batch share one cut-off of at least one point, as the original layout needs.
     """
@@ -103,7 +105,7 @@ def draw_of_runs(
     limit: int,
     *,
     generator: torch.Generator,
-    fates: int = 0,
+    outcomes: int = 0,
 ) -> Questions:
     """Questions with answers about runs of different lengths, see `lcpfn.priors.RunPrior`.
 
@@ -115,10 +117,10 @@ def draw_of_runs(
     Args:
         curves: (B, T) runs for which higher is better.
         questions: P.
-        shares: of the kinds in the order of `lcpfn.config.KINDS`.
+        shares: of the kinds in the order of `lcpfn.network.config.KINDS`.
         limit: most points that may be seen.
         generator: on the curves' device.
-        fates: number of questions more, about whether the run has diverged by the asked time.
+        outcomes: number of questions more, about whether the run has diverged by the asked time.
     """
     (b, length), device = curves.y.shape, curves.y.device
     counts = split(questions, shares)
@@ -154,10 +156,10 @@ def draw_of_runs(
     )
     asked_at = curves.t.gather(1, torch.cat(times, 1))
     made = Questions(torch.cat(cuts, 1), asked_at, torch.cat(answers, 1), kinds, torch.cat(valid, 1))
-    return made if not fates else _joined(made, draw_fates(curves, fates, limit, generator=generator))
+    return made if not outcomes else _joined(made, draw_outcomes(curves, outcomes, limit, generator=generator))
 
 
-def draw_fates(curves: Curves, questions: int, limit: int, *, generator: torch.Generator) -> Questions:
+def draw_outcomes(curves: Curves, questions: int, limit: int, *, generator: torch.Generator) -> Questions:
     """Questions about divergence: whether the run goes on, has exploded or has broken off by the asked time.
 
     To explode is to become worse by EXPLODED units than anything seen before. How many points are seen is drawn from
@@ -192,10 +194,10 @@ def draw_fates(curves: Curves, questions: int, limit: int, *, generator: torch.G
     inside = (step >= after[..., None]) & curves.seen[:, None] & (curves.t[:, None] <= asked[..., None])  # (B, F, T)
     bar = _worst(curves).gather(1, (after - 1).clamp(min=0))
     exploded = ((curves.y[:, None] < bar[..., None]) & inside).any(-1) & (after > 0)
-    fate = torch.where(broken, FATES.index("broke off"), exploded.long() * FATES.index("exploded"))
+    outcome = torch.where(broken, OUTCOMES.index("broke off"), exploded.long() * OUTCOMES.index("exploded"))
     valid = (after >= least) & (after <= count - (~curves.diverged[:, None]).long()) & (asked > known)
     kinds = torch.zeros(questions, dtype=torch.int64, device=device)
-    return Questions(after, asked, curves.y[:, :1].expand(-1, questions), kinds, valid, fate)
+    return Questions(after, asked, curves.y[:, :1].expand(-1, questions), kinds, valid, outcome)
 
 
 def _worst(curves: Curves) -> Tensor:
@@ -211,10 +213,10 @@ def _least(curves: Curves) -> Tensor:
     return (~bounded).long()[:, None]
 
 
-def _joined(values: Questions, fates: Questions) -> Questions:
+def _joined(values: Questions, outcomes: Questions) -> Questions:
     """Questions about values, then those about divergence."""
-    assert values.valid is not None and fates.valid is not None
-    pairs = ((values.after, fates.after), (values.t_query, fates.t_query), (values.answer, fates.answer))
+    assert values.valid is not None and outcomes.valid is not None
+    pairs = ((values.after, outcomes.after), (values.t_query, outcomes.t_query), (values.answer, outcomes.answer))
     after, t_query, answer = (torch.cat(pair, 1) for pair in pairs)
-    kinds = torch.cat([values.kinds, fates.kinds])
-    return Questions(after, t_query, answer, kinds, torch.cat([values.valid, fates.valid], 1), fates.fate)
+    kinds = torch.cat([values.kinds, outcomes.kinds])
+    return Questions(after, t_query, answer, kinds, torch.cat([values.valid, outcomes.valid], 1), outcomes.outcome)

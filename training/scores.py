@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lcpfn.config import KINDS
+from lcpfn.network.config import KINDS
 from lcpfn.priors import Curves
 from lcpfn.training.questions import Questions
 
@@ -46,26 +46,26 @@ def unseen_log_density(
 def mean_by_kind(log_density: LogDensity, curves: Curves, asked: Questions, *, chunk: int = 250) -> dict[str, float]:
     """Mean log density of the answers to questions, by kind: the number for priors whose runs differ in length.
 
-    Questions about divergence have a mean log probability, "fate".
+    Questions about divergence have a mean log probability, "outcome".
 
     Args:
-        log_density: function of (curves, after, t_query, answer, kinds, fate) that gives (B, P).
+        log_density: function of (curves, after, t_query, answer, kinds, outcome) that gives (B, P).
         curves: (B, T).
         asked: P questions about each.
         chunk: curves at a time.
     """
     parts = [
-        log_density(curves[rows], part.after, part.t_query, part.answer, part.kinds, part.fate)
+        log_density(curves[rows], part.after, part.t_query, part.answer, part.kinds, part.outcome)
         for rows in (slice(start, start + chunk) for start in range(0, len(curves), chunk))
         for part in (asked[rows],)
     ]
     values, valid = torch.cat(parts), asked.valid
     assert valid is not None
     about = asked.kinds.clone()
-    if asked.fate is not None:
-        about[-asked.fate.shape[1] :] = len(KINDS)
+    if asked.outcome is not None:
+        about[-asked.outcome.shape[1] :] = len(KINDS)
     return {
         name: float(values[valid & (about == place)].mean())
-        for place, name in enumerate([*KINDS, "fate"])
+        for place, name in enumerate([*KINDS, "outcome"])
         if bool((about == place).any())
     }

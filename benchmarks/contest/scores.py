@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # of central intervals
 NAMES = (

@@ -13,7 +13,7 @@ import numpy as np
 from contest import averages
 from contest.cell import COLUMNS, EVENTS, PLACE, TARGETS
 from contest.rows import Rows
-from lcpfn.calibration.odds import reliability
+from lcpfn.calibration.reliability import reliability
 
 DIGITS = 6  # significant ones that are kept
 COMPARED = {target: f"{target}_crps" for target in TARGETS}  # what a skill is made of

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.mcmc import MCMC, SMC, ConvergenceWarning
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 from lcpfn.priors import Domhan
 from opponents.networks import CLOCK, Normalised
 

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 
 COMPONENTS = 16
 LEAST = 1e-4  # smallest unit, as a share of the range between the bounds, else of the values' magnitude

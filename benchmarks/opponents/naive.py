@@ -14,8 +14,8 @@ from scipy.special import stdtrit
 from scipy.stats import chi2
 
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 from opponents.draws import COMPONENTS, Prefix, ahead, draw_generator, each, least, mixed, peaks, read_off
 
 CUTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 0.9)  # shares of a curve's points after which errors are collected

@@ -15,11 +15,11 @@ import torch
 from exam import OriginalAnswers
 
 from lcpfn.belief import Belief
-from lcpfn.checkpoint import Checkpoint, digest
-from lcpfn.config import KINDS
 from lcpfn.context import read_context, thin
-from lcpfn.coordinates import frame
 from lcpfn.metric import Metric
+from lcpfn.network.checkpoint import Checkpoint, digest
+from lcpfn.network.config import KINDS
+from lcpfn.network.coordinates import frame
 from lcpfn.pfn import PFN, locate
 from opponents.normalise import UNIT, Normaliser
 

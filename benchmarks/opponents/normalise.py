@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import expit, log_expit, logit, ndtr
 
 from lcpfn.belief import Belief
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 from opponents.draws import least
 
 UNIT = Metric("max", bounds=(0.0, 1.0))
@@ -115,7 +115,8 @@ class Normaliser:
 class Mapped:
     """The law of x, where z = forward(x) is believed to be distributed as `inner`, which is cut to [0, 1].
 
-    A `lcpfn.law.Law`; for a thousand bars also cheaper than they are, as quadratures need fewer knots. Bounds given as
+    A `lcpfn.distributions.law.Law`; for a thousand bars also cheaper than they are, as quadratures need
+    fewer knots. Bounds given as
     `low` and `high` are those of the map, where the law ends in any case.
     """
 

@@ -25,7 +25,7 @@ def rows(results: dict[str, Any]) -> Rows:
     return made
 
 
-def fates(results: dict[str, Any]) -> Rows:
+def outcomes(results: dict[str, Any]) -> Rows:
     """How often runs were said to diverge by their end and did, with Brier scores; bounds have no part in it."""
     told = results["cut"]
     head = ["runs that diverge", "said", "came", "Brier score", "of the rate itself"]
@@ -33,4 +33,4 @@ def fates(results: dict[str, Any]) -> Rows:
     return [head, ["by their end", *shares, f"{told['diverged']['brier']:.4f}", f"{told['constant_brier']:.4f}"]]
 
 
-TABLES = {"general-quality": rows, "general-fates": fates}
+TABLES = {"general-quality": rows, "general-outcomes": outcomes}

@@ -1,7 +1,7 @@
 """Beliefs about all runs of a table after every prefix, in one pass, and the rules of `lcpfn.stopping` on them.
 
 Nothing is decided here: incumbents, looks, thresholds and divergence come from `lcpfn.stopping.policy`,
-`lcpfn.stopping.rules` and `lcpfn.stopping.levels`, for all prefixes of a run at once. tests/test_stopping_replay.py
+`lcpfn.stopping.rules` and `lcpfn.stopping.thresholds`, for all prefixes of a run at once. tests/test_stopping_replay.py
 proves it equal to `Policy.decide`, point by point.
 
 Letters: T points of a run, N runs, Q asked times, K components of a mixture, G nodes.
@@ -20,12 +20,12 @@ from opponents.normalise import UNIT, Normaliser
 
 from lcpfn.belief import Belief
 from lcpfn.context import read_context
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 from lcpfn.pfn import PFN
-from lcpfn.stopping.levels import threshold_by
 from lcpfn.stopping.policy import EXPLODED, Policy
 from lcpfn.stopping.question import EPSILON, Question, Rivals, gain_over
+from lcpfn.stopping.thresholds import threshold_by
 from lcpfn.taming import tamed
 from searches.opponents import Simple
 from searches.replay import History

@@ -7,9 +7,9 @@ Letters: B curves, T points, C cut-offs, Q queries of one curve, N curves that a
 
 from lcpfn.calibration.ecdf import EcdfDifference, ecdf_bands, ecdf_difference
 from lcpfn.calibration.intervals import Coverage, coverage, one_each, pit, sharpness
-from lcpfn.calibration.odds import Reliability, reliability
 from lcpfn.calibration.plot import coverage_plot, ecdf_plot, reliability_plot
 from lcpfn.calibration.ranks import Sbc, joint_draws, sbc, sbc_ranks, tarp
+from lcpfn.calibration.reliability import Reliability, reliability
 from lcpfn.calibration.report import Calibration, Report
 from lcpfn.calibration.study import calibrate
 

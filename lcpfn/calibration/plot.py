@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcpfn.calibration.ecdf import EcdfDifference
-from lcpfn.calibration.odds import Reliability
+from lcpfn.calibration.reliability import Reliability
 from lcpfn.calibration.report import Calibration
 from lcpfn.plot import BANDS, BLACK, GREY, MEDIAN, TRUTH, _axes
 

@@ -15,8 +15,8 @@ import numpy as np
 from lcpfn.belief import Array
 from lcpfn.calibration.ecdf import EcdfDifference
 from lcpfn.calibration.intervals import Coverage
-from lcpfn.calibration.odds import Reliability
 from lcpfn.calibration.ranks import Sbc
+from lcpfn.calibration.reliability import Reliability
 
 JOINT = 3  # later times whose values are drawn together
 

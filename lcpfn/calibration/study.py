@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from lcpfn.belief import Array
 from lcpfn.calibration.ecdf import ecdf_difference
 from lcpfn.calibration.intervals import LEVELS, coverage, one_each, pit, sharpness
-from lcpfn.calibration.odds import reliability
 from lcpfn.calibration.ranks import Predicts, joint_draws, tarp
+from lcpfn.calibration.reliability import reliability
 from lcpfn.calibration.report import JOINT, Calibration, Report
-from lcpfn.config import KINDS
 from lcpfn.metric import Metric
+from lcpfn.network.config import KINDS
 
 CUTS = (10, 20, 40, 80)  # points seen: the columns of the LC-PFN paper
 ASKED = 5  # random later times of each curve, at each cut-off

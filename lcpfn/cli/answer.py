@@ -52,7 +52,7 @@ class Answer:
         belief, record = self.belief, self.record
         better = None if record is None else belief.prob_better(record[1])
         beaten, truth = self._beaten(), dict(zip(self.truth.times, self.truth.y))
-        diverged = None if belief.fate is None else belief.prob_diverged()
+        diverged = None if belief.outcome is None else belief.prob_diverged()
         quantiles, mean, std = belief.quantile(np.array(QUANTILES)), belief.mean(), belief.std()
         return [
             {
@@ -114,7 +114,7 @@ class Answer:
 
     def danger(self) -> str | None:
         """A line if the run is likely to diverge, by DANGER or more."""
-        if self.belief.fate is None or not (p := self.belief.prob_diverged()[-1]) >= DANGER:
+        if self.belief.outcome is None or not (p := self.belief.prob_diverged()[-1]) >= DANGER:
             return None
         nan = self.belief.prob_diverged(into_nan=True)[-1]
         when = f"P(diverges until {self.seen.clock} {self.belief.t[-1]:.6g})"

@@ -19,11 +19,11 @@ import numpy as np
 
 from lcpfn import logs
 from lcpfn.belief import Belief
-from lcpfn.checkpoint import Checkpoint, digest
 from lcpfn.cli.answer import LEVELS, QUANTILES, Answer
 from lcpfn.logs import table
 from lcpfn.metric import Metric
 from lcpfn.names import lower_is_better
+from lcpfn.network.checkpoint import Checkpoint, digest
 from lcpfn.pfn import PFN, load, locate
 from lcpfn.stopping.decision import Decision
 from lcpfn.stopping.policy import Policy

@@ -14,8 +14,8 @@ import numpy as np
 
 from lcpfn.clock import on_clock
 from lcpfn.context import Context, read_context, read_end, read_query
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
 
 try:
     import jax

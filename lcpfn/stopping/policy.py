@@ -16,9 +16,9 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
 from lcpfn.stopping.decision import QUANTILES, Decision
-from lcpfn.stopping.levels import CAP, STARTS
 from lcpfn.stopping.question import Predictor, Question, Rivals, best_of
 from lcpfn.stopping.rules import RULES
+from lcpfn.stopping.thresholds import CAP, STARTS
 
 EXPLODED = 1000.0  # two values in a row this many times larger than all before, on the bad side: the run diverged
 STOPS = {"paper": "hopeless", "best": "hopeless", "worth": "not worth it", "converged": "converged"}
@@ -45,7 +45,7 @@ class Policy:
         nan: "stop" takes a value that is not finite for divergence, "skip" leaves it out.
         start: of "best": "own" compares later odds with those that the engine gave the run after its first point,
             however many others there are, "runs" with those of a run among all that are over, "higher" with the
-            higher of both; see `lcpfn.stopping.levels`.
+            higher of both; see `lcpfn.stopping.thresholds`.
         cap: of "own" and "higher": no run is stopped whose probability of winning is above this and above level.
         spend: False makes "best" compare with level itself at each look: then level bounds the share of winners among
             the stopped runs only.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.stopping.levels import threshold_by
 from lcpfn.stopping.question import EPSILON, Question, Rivals, gain_over
+from lcpfn.stopping.thresholds import threshold_by
 
 if TYPE_CHECKING:
     from lcpfn.stopping.policy import Policy
@@ -94,7 +94,7 @@ def paper(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
 
 
 def best(run: Question, rivals: Rivals, policy: Policy) -> Verdict:
-    """Stops when P(the run's best beats the incumbent by min_delta) is too small; see `lcpfn.stopping.levels`."""
+    """Stops when P(the run's best beats the incumbent by min_delta) is too small; see `lcpfn.stopping.thresholds`."""
     bar = policy.bar(rivals)
     assert bar is not None
     target = bar + run.metric.sign * policy.min_delta

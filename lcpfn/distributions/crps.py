@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from lcpfn.law import Law
-from lcpfn.mixture import WIDE, Mixture
-from lcpfn.normal import HALF_LOG_2PI
-from lcpfn.transform import forward, inverse, log_slope
+from lcpfn.distributions.law import Law
+from lcpfn.distributions.mixture import WIDE, Mixture
+from lcpfn.distributions.normal import HALF_LOG_2PI
+from lcpfn.distributions.transform import forward, inverse, log_slope
 
 Array = NDArray[np.float64]
 

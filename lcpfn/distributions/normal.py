@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr, ndtri_exp
 
-from lcpfn.transform import forward
+from lcpfn.distributions.transform import forward
 
 Array = NDArray[np.float64]
 

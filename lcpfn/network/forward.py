@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lcpfn.config import ModelConfig
+from lcpfn.network.config import ModelConfig
 
 Array = Any  # numpy.ndarray or torch.Tensor, the same kind as the weights
 EPS = 1e-5  # of the layer norms, torch's default

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 LAYOUTS = ("causal", "original")
 HEADS = ("mixture", "bars")
 KINDS = ("value", "signal", "best")  # a query's kind is its place in this tuple
-FATES = ("goes on", "exploded", "broke off")  # of a run by the asked time; the last two are divergence
+OUTCOMES = ("goes on", "exploded", "broke off")  # of a run by the asked time; the last two are divergence
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,4 @@ class ModelConfig:
     @property
     def outputs(self) -> int:
         """Numbers that the head gives for one query: those of the law, then the log odds of divergence to going on."""
-        return self.law_outputs + (len(FATES) - 1 if self.divergence else 0)
+        return self.law_outputs + (len(OUTCOMES) - 1 if self.divergence else 0)

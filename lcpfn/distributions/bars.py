@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
-from lcpfn import normal
+from lcpfn.distributions import normal
+from lcpfn.distributions.normal import HALF_LOG_2PI, log_sum
+from lcpfn.distributions.transform import forward
 from lcpfn.frozen import frozen, take
-from lcpfn.normal import HALF_LOG_2PI, log_sum
-from lcpfn.transform import forward
 
 Array = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, log_ndtr, ndtr, ndtri, ndtri_exp
 
-from lcpfn import normal
+from lcpfn.distributions import normal
+from lcpfn.distributions.normal import HALF_LOG_2PI, log_sum
 from lcpfn.frozen import frozen, take
-from lcpfn.normal import HALF_LOG_2PI, log_sum
 
 Array = NDArray[np.float64]
 

@@ -10,16 +10,16 @@ from networks import FREE, TINY, random_pfn
 from lcpfn import Checkpoint, Metric
 from lcpfn.belief import Belief
 from lcpfn.cli.answer import Answer
-from lcpfn.config import FATES, ModelConfig
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.logs.table import Curve
-from lcpfn.mixture import Mixture
+from lcpfn.network.config import OUTCOMES, ModelConfig
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, General, Paper
 from lcpfn.priors.divergence import Divergence
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.parent import Parent
-from lcpfn.training.questions import EXPLODED, draw_fates, draw_of_runs
+from lcpfn.training.questions import EXPLODED, draw_of_runs, draw_outcomes
 
 KNOWING = dataclasses.replace(TINY, divergence=True)
 TRAINED = dict(
@@ -32,10 +32,10 @@ def runs(n: int = 4000, seed: int = 0, **law: float) -> Curves:
     return General(divergence=Divergence(**law)).sample_runs(n, 100, 28, generator=generator).upward()
 
 
-def test_fates_are_what_happened() -> None:
+def test_outcomes_are_what_happened() -> None:
     curves = runs(300, to_nan=0.4, finite=0.4)
-    asked = draw_fates(curves, 8, 100, generator=torch.Generator().manual_seed(1))
-    assert asked.fate is not None and asked.valid is not None
+    asked = draw_outcomes(curves, 8, 100, generator=torch.Generator().manual_seed(1))
+    assert asked.outcome is not None and asked.valid is not None
     assert curves.diverged is not None and curves.unit is not None and curves.end is not None
     told = set()
     for b in range(300):
@@ -46,21 +46,21 @@ def test_fates_are_what_happened() -> None:
                 continue
             assert after <= len(y) - (not curves.diverged[b])
             assert t[:after].max(initial=0) < when <= float(curves.end[b]) * (1 + 1e-6)
-            fate = "goes on"
+            outcome = "goes on"
             later = y[after:][t[after:] <= when]
             if after and len(later) and later.min() < y[:after].min() - EXPLODED * float(curves.unit[b]):
-                fate = "exploded"
+                outcome = "exploded"
             if curves.diverged[b] and when > t[-1]:
-                fate = "broke off"
-            assert FATES[asked.fate[b, p]] == fate
-            told.add(fate)
-    assert told == set(FATES)
+                outcome = "broke off"
+            assert OUTCOMES[asked.outcome[b, p]] == outcome
+            told.add(outcome)
+    assert told == set(OUTCOMES)
 
 
 def test_points_seen_and_asked_times_say_nothing_of_what_came() -> None:
     """Given that a run of 30 to 100 points reached its third, the odds of breaking off are those of its law."""
     curves = runs(20_000, to_nan=0.5, finite=0.0)
-    asked = draw_fates(curves, 4, 100, generator=torch.Generator().manual_seed(1))
+    asked = draw_outcomes(curves, 4, 100, generator=torch.Generator().manual_seed(1))
     assert asked.valid is not None and curves.planned is not None and curves.diverged is not None
     count = curves.seen.sum(1)
     ours = (asked.after == 3) & asked.valid
@@ -81,7 +81,7 @@ def test_points_seen_and_asked_times_say_nothing_of_what_came() -> None:
 def test_a_prior_that_does_not_say_what_was_planned_is_refused() -> None:
     curves = dataclasses.replace(runs(5), planned=None)
     with pytest.raises(ValueError, match="planned"):
-        draw_fates(curves, 2, 100, generator=torch.Generator())
+        draw_outcomes(curves, 2, 100, generator=torch.Generator())
     with pytest.raises(ValueError, match="whole runs"):
         Run(Options(steps=1, prior=Paper().name, model=KNOWING), folder=None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="causal"):
@@ -91,14 +91,14 @@ def test_a_prior_that_does_not_say_what_was_planned_is_refused() -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> PFN:
     """A tiny network after a few steps with a prior in which most runs break off within the first few points."""
-    folder = tmp_path_factory.mktemp("fate")
+    folder = tmp_path_factory.mktemp("outcome")
     model = dataclasses.replace(PRESETS["tiny"], divergence=True)
     coordinates = dataclasses.replace(FREE, ends=True)
     prior = General(divergence=Divergence(to_nan=0.9, finite=0.3))
     told = Options(prior="general", steps=150, model=model, coordinates=coordinates, **TRAINED)  # type: ignore[arg-type]
     line = train(told, folder, prior=prior, say=lambda _: None)
-    assert set(line["scores"]) == {"value", "signal", "best", "fate"}
-    assert line["scores"]["fate"] > np.log(1 / 3)
+    assert set(line["scores"]) == {"value", "signal", "best", "outcome"}
+    assert line["scores"]["outcome"] > np.log(1 / 3)
     return PFN(Checkpoint.read(folder / "checkpoint.safetensors"))
 
 
@@ -121,7 +121,7 @@ def test_fine_tuning_grows_the_output(trained: PFN, tmp_path) -> None:
     y = [0.2, 0.5, 0.4]
     ours, theirs = (each.predict(y, [5.0, 9.0]) for each in (grown, plain))
     np.testing.assert_array_equal(ours.median(), theirs.median())
-    assert theirs.fate is None and (ours.prob_diverged() > 0).all() and (ours.prob_diverged() < 0.05).all()
+    assert theirs.outcome is None and (ours.prob_diverged() > 0).all() and (ours.prob_diverged() < 0.05).all()
 
 
 @pytest.mark.parametrize("larger", [{"layers": 4}, {"hidden": 96}, {"layers": 3, "hidden": 80}])
@@ -167,13 +167,13 @@ def test_every_way_to_ask_says_the_same(device: str | None) -> None:
 def test_the_network_that_was_trained_is_the_one_that_answers(trained: PFN) -> None:
     """Log probabilities of the torch twin, from the same questions."""
     curves = runs(40, seed=3)
-    asked = draw_fates(curves, 4, 100, generator=torch.Generator().manual_seed(1))
+    asked = draw_outcomes(curves, 4, 100, generator=torch.Generator().manual_seed(1))
     with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global state
         objective = Objective(trained.engine.config, trained.engine.coordinates, General().bounds)
     weights = {f"model.{name}": torch.tensor(value) for name, value in trained.checkpoint.weights.items()}
     objective.load_state_dict(weights, strict=False)
     with torch.no_grad():
-        said = objective(curves, asked.after, asked.t_query, asked.answer, asked.kinds, asked.fate).exp()
+        said = objective(curves, asked.after, asked.t_query, asked.answer, asked.kinds, asked.outcome).exp()
     for b in range(40):
         y, t = curves.y[b].double().numpy(), curves.t[b].double().numpy()
         for p in range(4):
@@ -190,14 +190,14 @@ def test_the_network_that_was_trained_is_the_one_that_answers(trained: PFN) -> N
                 metric=Metric("max", bounds=bounds, overshoot=True),
                 run_end=end if np.isfinite(end) else None,
             )
-            odds = replay.belief.fate[after, 0]  # type: ignore[index]
-            expected = [1 - odds.sum(), *odds][int(asked.fate[b, p])]  # type: ignore[index]
+            odds = replay.belief.outcome[after, 0]  # type: ignore[index]
+            expected = [1 - odds.sum(), *odds][int(asked.outcome[b, p])]  # type: ignore[index]
             assert float(said[b, p]) == pytest.approx(expected, abs=1e-3)
 
 
-def belief(fate: object = None) -> Belief:
+def belief(outcome: object = None) -> Belief:
     law = Mixture([[0.0], [0.0]], means=[[0.5], [0.6]], stds=[[0.1], [0.1]])
-    return Belief(law, 0.0, 1.0, metric=Metric(), t=[10, 20], fate=fate)  # type: ignore[arg-type]
+    return Belief(law, 0.0, 1.0, metric=Metric(), t=[10, 20], outcome=outcome)  # type: ignore[arg-type]
 
 
 def test_a_belief_says_how_likely_a_run_diverges() -> None:
@@ -209,8 +209,8 @@ def test_a_belief_says_how_likely_a_run_diverges() -> None:
 
 
 @pytest.mark.parametrize("wrong", [[[0.1, 0.2]], [0.1, 0.2], [[0.1, 1.2], [0, 0]], [[-0.1, 0.2], [0, 0]]])
-def test_fates_that_cannot_be_are_refused(wrong: object) -> None:
-    with pytest.raises(ValueError, match="fate must be two probabilities"):
+def test_outcomes_that_cannot_be_are_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match="outcome must be two probabilities"):
         belief(wrong)
 
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from lcpfn.bars import Bars
 from lcpfn.belief import Belief
-from lcpfn.checkpoint import Checkpoint
 from lcpfn.clock import on_clock
-from lcpfn.config import KINDS, ModelConfig
 from lcpfn.context import Context
-from lcpfn.coordinates import Coordinates, Frame, bar_edges, frame, query_features
+from lcpfn.distributions.bars import Bars
+from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.mixture import Mixture
-from lcpfn.network import Cache, Network
+from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.coordinates import Coordinates, Frame, bar_edges, frame, query_features
+from lcpfn.network.forward import Cache, Network
 
 LARGEST = 1e100  # of a value's size: squares of what is larger overflow, and its run has diverged anyway
 CHUNK_NUMBERS = 4_000_000  # largest temporary array of a pass, in numbers: 16 MB
@@ -97,7 +97,7 @@ class Engine:
             return Mixture.from_raw(raw, capped=self.coordinates.values == "local")
         return Bars(bar_edges(self.coordinates, self.config.components), raw)
 
-    def fate(self, raw: np.ndarray) -> np.ndarray | None:
+    def outcome(self, raw: np.ndarray) -> np.ndarray | None:
         """(..., 2) probabilities that the run has exploded, or broken off; None if the network does not say."""
         if not self.config.divergence:
             return None
@@ -112,12 +112,14 @@ class Engine:
         asked: np.ndarray,
         kind: str,
         metric: Metric,
-        fate: np.ndarray | None = None,
+        outcome: np.ndarray | None = None,
     ) -> Belief:
-        """The belief of asked's shape (B, ...) with a law of u and fates of that shape in coordinates (B, P)."""
+        """The belief of asked's shape (B, ...) with a law of u and outcomes of that shape in coordinates (B, P)."""
         location, scale = location.reshape(asked.shape), scale.reshape(asked.shape)
         transform = self.coordinates.transform
-        return Belief(law, location, scale, transform=transform, metric=metric, kind=kind, t=np.array(asked), fate=fate)
+        return Belief(
+            law, location, scale, transform=transform, metric=metric, kind=kind, t=np.array(asked), outcome=outcome
+        )
 
     def answer(
         self, context: Context, after: np.ndarray, clocked: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
@@ -139,18 +141,20 @@ class Engine:
             queries * 2 * self.config.decoder,
         )
         chunk = max(1, CHUNK_NUMBERS // max(sizes))
-        laws, fates, locations, scales = [], [], [], []
+        laws, outcomes, locations, scales = [], [], [], []
         for i in range(0, len(context.count), chunk):
             rows = slice(i, i + chunk)
             raw, location, scale = self._pass(_rows(context, rows), after[rows], clocked[rows], kind, metric)
             raw = raw.reshape(*asked[rows].shape, -1)
             laws.append(self.law(raw))
-            fates.append(self.fate(raw))
+            outcomes.append(self.outcome(raw))
             locations.append(location)
             scales.append(scale)
-        known = [each for each in fates if each is not None]
-        fate = np.concatenate(known) if known else None
-        return self.belief(_joined(laws), np.concatenate(locations), np.concatenate(scales), asked, kind, metric, fate)
+        known = [each for each in outcomes if each is not None]
+        outcome = np.concatenate(known) if known else None
+        return self.belief(
+            _joined(laws), np.concatenate(locations), np.concatenate(scales), asked, kind, metric, outcome
+        )
 
     def _pass(
         self, context: Context, after: np.ndarray, clocked: np.ndarray, kind: str, metric: Metric

@@ -1,0 +1,1 @@
+"""The network as plain values and one forward pass: config, coordinates, features, weights."""
