@@ -56,7 +56,7 @@ class PFN:
         checkpoint: as given.
         metric: what y is taken for when `predict` is not told: for a checkpoint that knows bounds, "max" within the
             bounds of its prior; else "max" without bounds.
-        null: null distribution of the highest evidence on curves of the prior, for `surprise`; none if the checkpoint does not say.
+        null: null distribution of the highest evidence, for `surprise`; none if the checkpoint does not say.
 
     Raises:
         ImportError: if device is given and torch is not installed.

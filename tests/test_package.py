@@ -42,7 +42,7 @@ def python(code: str, *, cwd: Path, path: Path | None = None) -> str:
 
 
 def test_door() -> None:
-    assert lcpfn.__all__ == ["Belief", "Checkpoint", "Metric", "PFN", "Replay", "Stream", "load"]
+    assert lcpfn.__all__ == ["Belief", "Checkpoint", "Curve", "Metric", "PFN", "Replay", "Stream", "load"]
     assert all(hasattr(lcpfn, name) for name in lcpfn.__all__)
     assert dir(lcpfn) == sorted([*lcpfn.__all__, "__version__"])
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

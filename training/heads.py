@@ -1,4 +1,4 @@
-"""From raw outputs to log densities in torch; the NumPy twins are lcpfn.distributions.mixture and lcpfn.distributions.bars."""
+"""From raw outputs to log densities in torch; the NumPy twins are mixture and bars of lcpfn.distributions."""
 
 from __future__ import annotations
 
