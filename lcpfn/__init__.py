@@ -43,4 +43,4 @@ def __getattr__(name: str) -> object:  # numpy and scipy only when something is 
 
 
 def __dir__() -> list[str]:
-    return [*__all__, *_PARTS, "__version__"]
+    return sorted([*__all__, *_PARTS, "__version__"])

@@ -44,7 +44,10 @@ def python(code: str, *, cwd: Path, path: Path | None = None) -> str:
 def test_door() -> None:
     assert lcpfn.__all__ == ["Belief", "Checkpoint", "Curve", "Metric", "PFN", "Replay", "Stream", "load"]
     assert all(hasattr(lcpfn, name) for name in lcpfn.__all__)
-    assert dir(lcpfn) == sorted([*lcpfn.__all__, "__version__"])
+    assert {*lcpfn.__all__, "__version__", "stopping", "logs"} < set(dir(lcpfn))
+    code = "import lcpfn; print(lcpfn.stopping.__name__, lcpfn.logs.__name__)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.split() == ["lcpfn.stopping", "lcpfn.logs"], "parts are there without an import of their own"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         lcpfn.nothing  # noqa: B018
 
