@@ -27,7 +27,10 @@ def is_lines(line: str) -> bool:
         record = json.loads(line)
     except ValueError:
         return False
-    return isinstance(record, dict) and ("op_code" in record or any(plain(key) in TIMES for key in record))
+    return isinstance(record, dict) and (
+        "op_code" in record
+        or any(plain(key) in TIMES and not isinstance(value, (list, dict)) for key, value in record.items())
+    )
 
 
 def read_state(path: Path, *, name: str) -> tuple[int, Run]:
