@@ -54,6 +54,9 @@ def predict(options: Namespace) -> int:
     pfn = load(options.checkpoint)
     metric, assumed = _metric(options, whole, pfn)
 
+    counted = np.array_equal(whole.t, np.arange(1.0, len(whole) + 1))  # then steps are known before the first value
+    times = None if counted else seen.t
+
     def ask(t_query: Any = None, *, horizon: float | None = None, kind: str = options.kind) -> Belief:
         stretch = options.stretch_time
         try:
@@ -61,7 +64,7 @@ def predict(options: Namespace) -> int:
                 seen.y,
                 t_query,
                 horizon=horizon,
-                t=seen.t,
+                t=times,
                 kind=kind,
                 metric=metric,
                 run_end=options.run_end,
@@ -85,7 +88,7 @@ def predict(options: Namespace) -> int:
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
     surprise = pfn.surprise(
-        seen.y, t=seen.t, metric=metric, horizon=max(steps.t), stretch_time=options.stretch_time
+        seen.y, t=times, metric=metric, horizon=max(steps.t), stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
     answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
     card = _judge(options, pfn, answer, end=float(max(steps.t)))
@@ -140,7 +143,9 @@ def demo(options: Namespace) -> int:
     from lcpfn.cli.demo import CURVES
 
     recording = CURVES[options.curve]
-    whole = Curve(None, recording.accuracy, name="validation accuracy", clock="epoch")
+    whole = Curve(
+        np.arange(1.0, len(recording.accuracy) + 1), recording.accuracy, name="validation accuracy", clock="epoch"
+    )
     if not 0 < options.observe < len(whole):
         raise ValueError(f"--observe must be from 1 to {len(whole) - 1} in the demo, got {options.observe}")
     seen, rest = _split(whole, options.observe)
