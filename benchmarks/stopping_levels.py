@@ -13,7 +13,7 @@ import torch
 
 import lcpfn
 from lcpfn.priors import Paper
-from lcpfn.stopping import levels
+from lcpfn.stopping import thresholds as levels
 
 LENGTHS = (10, 20, 50, 100)  # points of a run
 RUNS = (1, 4, 16, 64)  # that the incumbent is the best of

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from lcpfn.integrations.run import Run
 from lcpfn.metric import Metric
 from lcpfn.stopping import Decision, Stopper
+from lcpfn.stopping.options import Judging
+from lcpfn.stopping.spelling import spelled
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -20,6 +22,7 @@ except ImportError as error:
 __all__ = ["LearningCurveStopping"]
 
 
+@spelled
 class LearningCurveStopping(Callback):
     """Ends the fit when it is unlikely to get better by min_delta, or with a stopper, to beat the runs that it knows.
 
@@ -30,11 +33,14 @@ class LearningCurveStopping(Callback):
 
     Args:
         monitor: name of a logged metric.
-        stopper: knows the other runs; without it the run is judged alone, by "converged".
+        stopper: knows the other runs; without it the run is judged alone, by `lcpfn.stopping.Converged`.
         trial: name of the run to the stopper.
         horizon: last step of a run that is judged alone; by default max_epochs or the number of optimizer steps.
         metric: of a run that is judged alone; by default what the name stands for, see `lcpfn.names`.
-        **policy: other fields of `lcpfn.stopping.Policy` for a run that is judged alone; it takes a min_delta.
+        min_delta: the gain that is worth going on for, in units of the metric; a run that is judged alone needs it.
+        level: of a run that is judged alone, the probability of such a gain at which it stops; 0.05 by default.
+        **options: engine, min_points, every, first_step, nan, alarm, target and stretch_time of
+            `lcpfn.stopping.Policy` for a run that is judged alone.
 
     Attributes:
         decision: the latest one; on ranks other than 0 without its beliefs.
@@ -73,10 +79,21 @@ class LearningCurveStopping(Callback):
         trial: str | int | None = None,
         horizon: float | None = None,
         metric: Metric | None = None,
-        **policy: Any,
+        min_delta: float | None = None,
+        level: float | None = None,
+        **options: Unpack[Judging],
     ) -> None:
         self.decision: Decision | None = None
-        self._run = Run(monitor, stopper=stopper, trial=trial, horizon=horizon, metric=metric, **policy)
+        self._run = Run(
+            monitor,
+            stopper=stopper,
+            trial=trial,
+            horizon=horizon,
+            metric=metric,
+            min_delta=min_delta,
+            level=level,
+            **options,
+        )
         self._resumed: dict[float, float] = {}
         self._in_epochs = True
 
@@ -128,11 +145,11 @@ class LearningCurveStopping(Callback):
             except Exception as error:  # the other ranks wait for an answer
                 answer = error
         light = replace(answer, run=None, verdict=None) if isinstance(answer, Decision) else answer
-        told = trainer.strategy.broadcast(light)
-        if isinstance(told, Exception):
-            raise told
-        self.decision = told if answer is None else answer
-        if told is not None and told.stop:
+        received = trainer.strategy.broadcast(light)
+        if isinstance(received, Exception):
+            raise received
+        self.decision = received if answer is None else answer
+        if received is not None and received.stop:
             trainer.should_stop = True
 
     def _answer(self, trainer: Trainer) -> Decision | None:
