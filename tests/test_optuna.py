@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lcpfn.metric import Metric
+from lcpfn.stopping import Best
 
 optuna = pytest.importorskip("optuna")
 from optuna.trial import TrialState, create_trial  # noqa: E402
@@ -128,7 +129,7 @@ def test_the_more_trials_are_over_the_more_it_takes() -> None:
     thresholds = []
     for of in (few, many):
         of.add_trial(trial(values(0.5, points=10)))
-        decision = pruner(start="higher").decide(of, of.get_trials()[-1])
+        decision = pruner(rule=Best(start="higher")).decide(of, of.get_trials()[-1])
         assert decision.verdict is not None
         thresholds.append(decision.verdict.threshold)
     assert thresholds[0] > 5 * thresholds[1] > 0
@@ -142,7 +143,7 @@ def test_order_and_gaps_of_reports() -> None:
         decisions.append(pruner().decide(of, of.get_trials()[-1]))
     assert decisions[0] == decisions[1]
     sparse = {step: y for step, y in reports.items() if step in (0, 3, 4, 9, 11)}
-    assert prunes(pruner(start="higher"), of, sparse)
+    assert prunes(pruner(rule=Best(start="higher")), of, sparse)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -161,7 +162,9 @@ def test_a_trial_without_reports_goes_on() -> None:
 @pytest.mark.parametrize(("start", "stops"), [("own", [10, 15]), ("higher", [5, 10, 15])])
 def test_every_so_many_reports(start: str, stops: list[int]) -> None:
     of = study(complete(0.9))
-    assert [n for n in range(1, 18) if prunes(pruner(every=5, start=start), of, values(0.5, points=n))] == stops
+    assert [
+        n for n in range(1, 18) if prunes(pruner(every=5, rule=Best(start=start)), of, values(0.5, points=n))
+    ] == stops
 
 
 def test_steps_from_one() -> None:
@@ -189,9 +192,9 @@ def test_percentages_by_mistake() -> None:
 
 
 def test_options_are_checked_at_once() -> None:
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        pruner(level=5)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'n_startup_trials'"):
+    with pytest.raises(ValueError, match="horizon must be"):
+        pruner(horizon=1)
+    with pytest.raises(TypeError, match="LearningCurvePruner takes no argument 'n_startup_trials'; it takes horizon,"):
         pruner(n_startup_trials=3)
 
 

@@ -14,7 +14,8 @@ from trials import BAD, GOOD, UNIT, feed, knows_a_good_run, stopper
 
 import lcpfn
 from lcpfn.metric import Metric
-from lcpfn.stopping import Incumbent, Policy, Rivals, Stopper
+from lcpfn.stopping import Best, Converged, Incumbent, Paper, Policy, Rivals, Stopper, Worth
+from lcpfn.stopping.options import Comparing, Judging
 from lcpfn.stopping.question import Question
 
 
@@ -28,7 +29,7 @@ def test_a_bad_run_is_stopped_and_a_better_one_is_not(seasoned: Stopper) -> None
     bad = feed(seasoned, "bad", BAD)
     assert bad.stop and bad.reason == "hopeless"
     assert bad.p_better is not None and bad.verdict is not None and bad.p_better <= bad.verdict.threshold
-    assert bad.expected_best is not None and bad.expected_best < GOOD[-1]
+    assert bad.expected_end is not None and bad.expected_end < GOOD[-1]
     assert list(bad.quantiles) == [0.05, 0.5, 0.95]
     assert sorted(bad.quantiles.values()) == list(bad.quantiles.values())
     better = feed(seasoned, "better", [y + 0.05 for y in GOOD])
@@ -36,7 +37,7 @@ def test_a_bad_run_is_stopped_and_a_better_one_is_not(seasoned: Stopper) -> None
 
 
 def test_min_metrics_mirror_max_metrics() -> None:
-    seasoned, mirror = (stopper(metric=Metric(way, bounds=(0, 1)), start="higher") for way in ("max", "min"))
+    seasoned, mirror = (stopper(metric=Metric(way, bounds=(0, 1)), rule=Best(start="higher")) for way in ("max", "min"))
     for each, values in ((seasoned, GOOD), (mirror, [1 - y for y in GOOD])):
         feed(each, "good", values)
         each.finish("good")
@@ -50,7 +51,7 @@ def test_min_metrics_mirror_max_metrics() -> None:
 
 
 def test_the_incumbent_is_the_best_finished_run() -> None:
-    made = stopper(rank=2)
+    made = stopper(rule=Best(rank=2))
     assert made.incumbent is None
     feed(made, "a", GOOD)
     feed(made, "b", BAD)
@@ -58,8 +59,11 @@ def test_the_incumbent_is_the_best_finished_run() -> None:
     assert made.incumbent is None
     made.finish("b")
     assert made.incumbent == Incumbent("b", BAD[-1])
-    made.policy = Policy(horizon=30, metric=UNIT)
-    assert made.incumbent == Incumbent("a", GOOD[-1])
+    again = stopper()
+    again.load_json(made.to_json())
+    assert again.incumbent == Incumbent("a", GOOD[-1])
+    with pytest.raises(AttributeError):  # the auditor and the state know the policy too: it has one home, and stays
+        made.policy = again.policy  # type: ignore[misc]
 
 
 def test_stopped_runs_are_no_incumbents_but_count_as_over(seasoned: Stopper) -> None:
@@ -94,9 +98,9 @@ def test_nothing_to_compare_with() -> None:
     assert feed(stopper(), "first", BAD[:9]).reason == "no incumbent"
 
 
-def test_an_alarm_is_asked_about_the_run(seasoned: Stopper) -> None:
+def test_an_alarm_is_asked_about_the_run() -> None:
     heard: list[Question] = []
-    seasoned.policy = Policy(horizon=30, metric=UNIT, alarm=lambda run: heard.append(run))  # type: ignore[func-returns-value]
+    seasoned = knows_a_good_run(alarm=heard.append)
     assert feed(seasoned, "bad", BAD).stop
     np.testing.assert_array_equal(heard[-1].y, BAD[: len(heard[-1].y)])
 
@@ -105,14 +109,14 @@ def test_a_curve_unlike_the_prior_is_not_stopped() -> None:
     """It looks lost to the rule, and the alarm says that the rule knows nothing of such curves."""
     y = [0.5, 0.5, 0.501, 0.5, 0.501, 0.5, 0.02, 0.5, 0.01, 0.5, 0.03]
     rivals = Rivals((0.95,), 1)
-    told: dict[str, Any] = {"horizon": 12, "metric": UNIT, "level": 0.5, "cap": 1.0, "engine": "paper"}
-    heard = Policy(**told).decide(range(1, 12), y, rivals)
-    deaf = Policy(**told, alarm=None).decide(range(1, 12), y, rivals)
+    how: dict[str, Any] = {"horizon": 12, "metric": UNIT, "rule": Best(level=0.5, cap=1.0), "engine": "paper"}
+    heard = Policy(**how).decide(range(1, 12), y, rivals)
+    deaf = Policy(**how, alarm=None).decide(range(1, 12), y, rivals)
     assert deaf.stop and deaf.reason == "hopeless"
     assert not heard.stop and heard.reason == "alarm" and "unlike the prior since 7" in heard.detail
     assert heard.p_better == deaf.p_better
     with pytest.raises(ValueError, match="alarm must be"):
-        Policy(**told, alarm="siren")
+        Policy(**how, alarm="siren")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -131,7 +135,7 @@ def test_an_explosion_is_divergence() -> None:
 
 
 def test_converged_stops_a_single_run() -> None:
-    made = stopper(rule="converged", min_delta=0.01, horizon=90, engine="paper")
+    made = stopper(rule=Converged(min_delta=0.01), horizon=90, engine="paper")
     decision = feed(made, "only", [0.8 - 0.5 / t**2 for t in range(1, 60)])
     assert decision.stop and decision.reason == "converged"
     assert (decision.incumbent is None and decision.turning_point() is not None) or decision.turning_point() is None
@@ -179,7 +183,7 @@ def test_after_the_end(seasoned: Stopper) -> None:
 
 def test_past_the_horizon_nothing_stops(seasoned: Stopper) -> None:
     assert not seasoned.update("long", 31, 0.1).stop
-    assert seasoned.update("long", 500, 0.1).reason == "horizon reached"
+    assert seasoned.update("long", 59, 0.1).reason == "horizon reached"
 
 
 def test_steps_from_zero(seasoned: Stopper) -> None:
@@ -195,7 +199,6 @@ def test_steps_from_zero(seasoned: Stopper) -> None:
 @pytest.mark.parametrize(
     ("step", "value", "error", "match"),
     [
-        (1, None, TypeError, "value must be a number, got None"),
         (1, "0.5", TypeError, "value must be a number, got '0.5' of type str"),
         (1, True, TypeError, "value must be a number"),
         (1, 63.0, ValueError, "divide percentages by 100"),
@@ -229,20 +232,72 @@ def test_numbers_of_other_libraries_and_fractions_of_epochs_are_welcome(seasoned
     [
         (dict(horizon=1), "horizon must be"),
         (dict(horizon=math.inf), "horizon must be"),
-        (dict(level=5), "divide percentages by 100"),
-        (dict(rule="median"), "rule must be one of paper, best, worth, converged"),
-        (dict(rank=0), "rank must be a whole number"),
         (dict(every=1.5), "every must be a whole number"),
-        (dict(min_delta=-1), "min_delta must be a finite number"),
-        (dict(rule="converged"), "converged needs min_delta"),
-        (dict(rule="paper", min_points=1), "takes 2 points at least"),
+        (dict(rule=Paper(), min_points=1), "Paper takes 2 points at least"),
+        (dict(target="mean"), "target must be one of best, last"),
+        (dict(nan="ignore"), "nan must be one of stop, skip"),
         (dict(audit=1.0), "audit must be a share"),
-        (dict(audit=0.1, rule="converged", min_delta=0.1), "audit compares with an incumbent"),
+        (dict(audit=0.1, rule=Converged(min_delta=0.1)), "audit compares with an incumbent"),
     ],
 )
 def test_a_policy_that_means_nothing_is_refused(fields: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         stopper(**fields)
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields", "match"),
+    [
+        (Best, dict(level=5), "level must lie between 0 and 1, got 5; divide percentages by 100"),
+        (Best, dict(rank=0), "rank must be a whole number"),
+        (Best, dict(start="last"), "start must be one of own, runs, higher"),
+        (Best, dict(cap=0), "cap must be a probability above 0"),
+        (Best, dict(min_delta=-1), "min_delta must be a finite number"),
+        (Paper, dict(level=math.nan), "level must lie between"),
+        (Worth, dict(min_rate=math.inf), "min_rate must be a finite number"),
+        (Worth, dict(rank=True), "rank must be a whole number"),
+        (Converged, dict(min_delta=0), "min_delta, the gain worth going on for, must be above 0"),
+        (Converged, dict(min_delta=0.1, level=0), "level must lie between"),
+    ],
+)
+def test_a_rule_that_means_nothing_is_refused(rule: Any, fields: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        rule(**fields)
+
+
+def test_rules_are_values() -> None:
+    assert Best(level=0.1) == Best(level=0.1) != Best()
+    assert pickle.loads(pickle.dumps(Best(level=0.1))) == Best(level=0.1)
+    assert Policy(horizon=9).rule == Best() and hash(Worth(min_rate=1.0)) == hash(Worth(min_rate=1.0))
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "match"),
+    [
+        (Stopper, "evry", r"Stopper takes no argument 'evry', did you mean 'every'\? it takes horizon, .*rule"),
+        (Stopper, "level", r"Stopper takes no argument 'level': level belongs to a rule, write rule=Best\(level="),
+        (Stopper, "min_dleta", "min_delta belongs to a rule"),
+        (Stopper, "n_startup_trials", "'n_startup_trials'; it takes horizon, metric, path"),
+        (Policy, "metrics", "Policy takes no argument 'metrics', did you mean 'metric'"),
+        (Best, "levle", "Best takes no argument 'levle', did you mean 'level'.* it takes level, start, cap"),
+    ],
+)
+def test_a_misspelt_argument_is_refused_with_the_list_of_those_that_exist(make: Any, name: str, match: str) -> None:
+    with pytest.raises(TypeError, match=match):
+        make(**{"horizon": 30, name: 1} if make is not Best else {name: 1})
+
+
+@pytest.mark.parametrize("rule", ["best", Best, 0.05])
+def test_a_rule_by_its_name_is_refused(rule: Any) -> None:
+    with pytest.raises(TypeError, match=r"as in rule=Best\(level=0.05\), got"):
+        stopper(rule=rule)
+
+
+def test_what_adapters_take_is_what_a_policy_takes() -> None:
+    """The options are typed in a dictionary of their own, as a signature cannot be shared."""
+    fields = set(Policy.__dataclass_fields__) - {"horizon", "metric", "rule"}
+    assert set(Judging.__annotations__) == fields
+    assert set(Comparing.__annotations__) == fields | {"rule", "audit", "seed"}
 
 
 def test_metrics_are_metrics() -> None:
@@ -264,8 +319,8 @@ def test_metrics_are_metrics() -> None:
     ],
 )
 def test_the_gap_between_looks_is_that_of_a_run_of_100_points(t: np.ndarray, every: int, gap: float) -> None:
-    policy = Policy(horizon=100, metric=UNIT, every=every)
-    assert policy.gap(Question(policy.predictor, UNIT, t, t / 200, 100.0)) == pytest.approx(gap, rel=2e-3)
+    question = Question(lcpfn.load(), UNIT, t, t / 200, 100.0, every=every)
+    assert question.gap == pytest.approx(gap, rel=2e-3)
 
 
 def test_the_card_says_what_would_have_changed_the_decision(seasoned: Stopper) -> None:

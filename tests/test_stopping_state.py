@@ -40,7 +40,7 @@ def test_a_state_that_cannot_be_used_is_refused(tmp_path: Path, seasoned: Stoppe
         (text[: len(text) // 2], r"state\.json is not the JSON of a stopper, it may be cut off"),
         ("", "may be cut off"),
         ("[1]", "must be the JSON of a stopper"),
-        (text.replace('"version": 1', '"version": 9'), "must be of version 1, got 9"),
+        (text.replace('"version": 2', '"version": 9'), "must be of version 2, got 9"),
         (text.replace('"max"', '"min"'), "written with direction='min', this stopper has 'max'"),
         (text.replace('"points"', '"dots"'), "holds trials that no stopper wrote"),
     ]:
@@ -56,7 +56,7 @@ def test_divergence_survives_json() -> None:
     made, again = stopper(), stopper()
     feed(made, "a", [0.1, math.nan])
     again.load_json(made.to_json())
-    assert "NaN" not in made.to_json() and json.loads(made.to_json())["trials"]["a"]["points"][1] == [2.0, None]
+    assert "NaN" not in made.to_json() and json.loads(made.to_json())["trials"]["a"]["points"][1] == [2.0, "nan"]
     assert again.update("a", 2, math.nan).reason == "diverged"
 
 
@@ -80,7 +80,7 @@ def test_a_pickle_holds_the_state_and_no_weights(seasoned: Stopper) -> None:
     assert "other" in again and "bad" in again and "other" not in seasoned
 
 
-def test_the_audit_lets_some_doomed_runs_finish_and_counts_wrong_stops() -> None:
+def test_the_audit_lets_some_hopeless_runs_finish_and_counts_wrong_stops() -> None:
     made = stopper(audit=0.5, seed=3, horizon=12)
     feed(made, "good", GOOD[:12])
     made.finish("good")
@@ -97,7 +97,7 @@ def test_the_audit_lets_some_doomed_runs_finish_and_counts_wrong_stops() -> None
     for name in gone_on:
         made.finish(name)
     report = made.report()
-    assert (report.doomed, report.audited, report.wrong, report.winners) == (16, len(gone_on), 1, 1)
+    assert (report.given_up, report.audited, report.wrong, report.winners) == (16, len(gone_on), 1, 1)
     assert report.rate == 1.0 and report.interval[1] == 1.0 and report.interval[0] < 0.2
     copy = stopper(audit=0.5, seed=3, horizon=12)
     copy.load_json(made.to_json())
@@ -108,9 +108,9 @@ def test_the_audit_weighs_what_it_saw_by_its_share() -> None:
     """Of 1 audited and 19 other winners at a share of one half, 2 of 21 were given up."""
     made = stopper(audit=0.5)
     state = json.loads(made.to_json())
-    doom = {"step": 2, "target": 0.9, "audited": True}
-    one = {"points": [[1, 0.95]], "over": True, "doom": None, "won": True}
-    state["trials"] = {str(i): one for i in range(19)} | {"19": {**one, "doom": doom}}
+    past = {"step": 2, "target": 0.9, "audited": True}
+    one = {"points": [[1, 0.95]], "over": True, "given_up": None, "won": True}
+    state["trials"] = {str(i): one for i in range(19)} | {"19": {**one, "given_up": past}}
     made.load_json(json.dumps(state))
     report = made.report()
     assert report.rate == pytest.approx(2 / 21)

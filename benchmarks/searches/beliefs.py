@@ -262,8 +262,9 @@ class Lookup(Simple):
         end = min(count, plan.explodes)
         rivals = _rivals(history)
         bar = self.rule.bar(rivals, table.metric)
-        if bar is not None and plan.looks.size:
-            behind = int(np.argmax(record > table.metric.sign * bar)) if record[-1] > table.metric.sign * bar else count
+        if (bar is not None or not self.rule.compares) and plan.looks.size:
+            up = np.inf if bar is None else table.metric.sign * bar
+            behind = int(np.argmax(record > up)) if record[-1] > up else count
             calm = count if self.alarms is None else int(self.alarms[run])
             looks = plan.looks[plan.looks < min(end, behind + 1, calm)]
             for part in np.split(looks, [end for end in BLOCKS if end < len(looks)]):  # most stops come early

@@ -11,7 +11,8 @@ import numpy as np
 from contest.terms import RealCurve
 
 from lcpfn.pfn import PFN, load
-from lcpfn.stopping import Best, Paper, Rule, Worth
+from lcpfn.stopping import Best, Paper, Worth
+from lcpfn.stopping import Rule as StoppingRule
 from searches import beliefs
 from searches.opponents import Asha, Epochs, Halving, Median, Never, Oracle, Patience
 from searches.replay import Judge, Rule, Sequential
@@ -23,7 +24,7 @@ ETAS = (2, 3, 4)
 EPOCHS = (1, 3, 10)
 # What would repair what: the rule `best` in other settings.
 LOOK = Best(spend=False)  # level is what each look compares with
-VARIANTS: dict[str, tuple[Rule, dict[str, Any]]] = {
+VARIANTS: dict[str, tuple[StoppingRule, dict[str, Any]]] = {
     "best, level 0.1": (Best(level=0.1), {}),
     "best, level 0.2": (Best(level=0.2), {}),
     "best, 5 points": (Best(), {"min_points": 5}),
@@ -38,7 +39,7 @@ VARIANTS: dict[str, tuple[Rule, dict[str, Any]]] = {
     "each look at 0.2": (replace(LOOK, level=0.2), {}),
     "each look at 0.2, 5 points": (replace(LOOK, level=0.2), {"min_points": 5}),
 }
-LAST: dict[str, Rule] = {
+LAST: dict[str, StoppingRule] = {
     "last value, against n runs": Best(start="runs"),
     "last value, higher start": Best(start="higher"),
     "last value, each look at 0.05": LOOK,
@@ -57,7 +58,7 @@ def rules(table: Table, others: Sequence[RealCurve], *, checkpoint: str) -> dict
     ours, naive = beliefs.general(general, table), beliefs.naive(beliefs.last_value(others), table)
     alarms = rings(general, table)
 
-    def look(rule: Rule, **how: Any) -> beliefs.Lookup:
+    def look(rule: StoppingRule, **how: Any) -> beliefs.Lookup:
         return lookup(rule, table, ours, general, **{"alarms": alarms, **how})
 
     judges: dict[str, Judge] = {
@@ -91,7 +92,9 @@ def names(table: Table) -> list[str]:
     return [*sequential, *counted, *(f"{i}-Epoch" for i in EPOCHS), *(f"halving {e}" for e in ETAS), "Hyperband 3"]
 
 
-def lookup(rule: Rule, table: Table, about: Sequence[beliefs.Beliefs], engine: PFN, **how: Any) -> beliefs.Lookup:
+def lookup(
+    rule: StoppingRule, table: Table, about: Sequence[beliefs.Beliefs], engine: PFN, **how: Any
+) -> beliefs.Lookup:
     """A rule of the library on these beliefs."""
     outside = {name: how.pop(name) for name in ("alarms", "spread") if name in how}
     return beliefs.Lookup(rule, list(about), table, engine=engine, options=how, **outside)
