@@ -274,10 +274,10 @@ def test_rules_are_values() -> None:
 @pytest.mark.parametrize(
     ("make", "name", "match"),
     [
-        (Stopper, "evry", r"Stopper takes no argument 'evry', did you mean 'every'\? it takes horizon, .*rule"),
+        (Stopper, "evry", r"Stopper takes no argument 'evry', did you mean 'every'\? it takes horizon, rule"),
         (Stopper, "level", r"Stopper takes no argument 'level': level belongs to a rule, write rule=Best\(level="),
         (Stopper, "min_dleta", "min_delta belongs to a rule"),
-        (Stopper, "n_startup_trials", "'n_startup_trials'; it takes horizon, metric, path"),
+        (Stopper, "n_startup_trials", "'n_startup_trials'; it takes horizon, rule, metric, path"),
         (Policy, "metrics", "Policy takes no argument 'metrics', did you mean 'metric'"),
         (Best, "levle", "Best takes no argument 'levle', did you mean 'level'.* it takes level, start, cap"),
     ],

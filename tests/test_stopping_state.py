@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trials import BAD, GOOD, feed, knows_a_good_run, stopper
 
-from lcpfn.stopping import Stopper
+from lcpfn import files
+from lcpfn.stopping import Incumbent, Stopper
 
 
 @pytest.fixture
@@ -125,3 +130,121 @@ def test_a_report_needs_an_audit(seasoned: Stopper) -> None:
         seasoned.report()
     empty = stopper(audit=0.05).report()
     assert math.isnan(empty.rate) and empty.interval == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_change_that_was_not_written_is_written_by_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool
+) -> None:
+    path = tmp_path / "state.json"
+    made = stopper(path=path)
+    made.update("run", 1, 0.1)
+    before = path.read_text()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.replace", full)
+        for _ in range(2):  # the same call again fails again, rather than to look as if it had been written
+            with pytest.raises(OSError, match="No space left"):
+                made.finish("run") if nested else made.update("run", 2, 0.2)
+        assert path.read_text() == before and len(list(tmp_path.iterdir())) == 1
+    made.finish("run") if nested else made.update("run", 2, 0.2)
+    assert path.read_text() == made.to_json() != before
+    trial = json.loads(path.read_text())["trials"]["run"]
+    assert trial["over"] if nested else trial["points"] == [[1.0, 0.1], [2.0, 0.2]]
+
+
+def test_two_processes_on_one_file_lose_nothing(tmp_path: Path) -> None:
+    """As if each stopper were in a process of its own."""
+    path = tmp_path / "state.json"
+    first, second = stopper(path=path, min_points=31), stopper(path=path, min_points=31)
+    for step in range(1, 11):
+        first.update("a", step, 0.5)
+        second.update("b", step, 0.4)
+        second.update("a", step, 0.6)  # the later value of a step stands
+    first.finish("a")
+    assert second.incumbent == first.incumbent == Incumbent("a", 0.6)
+    state = json.loads(path.read_text())["trials"]
+    assert {name: len(trial["points"]) for name, trial in state.items()} == {"a": 10, "b": 10}
+    assert second.to_json() == first.to_json() == path.read_text()
+
+
+def test_many_writers_of_one_file_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    with ThreadPoolExecutor(4) as pool:
+        made = [stopper(path=path, min_points=31) for _ in range(4)]  # each with a lock of its own on threads
+        list(pool.map(lambda i: made[i % 4].update(f"run {i % 4}", 1 + i // 4, 0.5), range(40)))
+    state = json.loads(path.read_text())["trials"]
+    assert {name: len(trial["points"]) for name, trial in state.items()} == {f"run {i}": 10 for i in range(4)}
+
+
+def test_what_was_not_written_is_merged_with_what_another_process_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.json"
+    first, second = stopper(path=path), stopper(path=path)
+    with monkeypatch.context() as broken:
+        broken.setattr("lcpfn.stopping.store.write", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            first.update("run", 1, 0.1)
+    second.update("run", 2, 0.2)
+    second.update("other", 1, 0.3)
+    first.update("run", 3, 0.4)
+    state = json.loads(path.read_text())["trials"]
+    assert state["run"]["points"] == [[1.0, 0.1], [2.0, 0.2], [3.0, 0.4]] and "other" in state
+
+
+def test_a_state_that_another_program_spoilt_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    made = stopper(path=path)
+    made.update("run", 1, 0.1)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="may be cut off"):
+        made.update("run", 2, 0.2)
+    assert path.read_text() == "{"
+
+
+def test_links_modes_and_leftovers(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "state.json", tmp_path / "state.json"
+    stopper(path=real).update("run", 1, 0.1)
+    real.chmod(0o664)
+    link.symlink_to(real)
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    name = f".state.json.{files._HOST}-{int(gone.stdout)}-01234567.tmp"
+    (tmp_path / "real" / name).write_text("half")
+    stopper(path=link).update("run", 2, 0.2)
+    assert link.is_symlink() and real.stat().st_mode & 0o777 == 0o664
+    assert [each.name for each in (tmp_path / "real").iterdir()] == ["state.json"]
+    assert len(json.loads(real.read_text())["trials"]["run"]["points"]) == 2
+
+
+def test_a_pipe_is_no_state(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="no regular file"):
+        stopper(path=tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"points": [[1, 10**400]]},
+        {"points": [[1, "high"]]},
+        {"points": [[None, 0.5]]},
+        {"points": 3},
+        {"over": 1},
+        {"given_up": {"step": 1}},
+        {"given_up": {"step": "a", "target": None, "audited": False}},
+        {"won": "yes"},
+    ],
+)
+def test_trials_that_no_stopper_wrote(record: dict[str, Any]) -> None:
+    made = stopper()
+    body = json.loads(made.to_json())
+    body["trials"] = {"a": {"points": [], "over": False, "given_up": None, "won": None, **record}}
+    with pytest.raises(ValueError, match="holds trials that no stopper wrote"):
+        made.load_json(json.dumps(body))
+    with pytest.raises(ValueError, match="is not the JSON of a stopper"):
+        made.load_json("[" * 100_000)

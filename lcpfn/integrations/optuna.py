@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import asdict, replace
-from typing import Unpack
 
 from lcpfn.metric import Metric
 from lcpfn.stopping import Audit, Decision, Policy, Rivals
 from lcpfn.stopping.audit import Auditor, after
-from lcpfn.stopping.options import Comparing
-from lcpfn.stopping.question import Target
+from lcpfn.stopping.best import DEFAULT
+from lcpfn.stopping.options import Alarm, NotFinite
+from lcpfn.stopping.question import Predictor, Target
+from lcpfn.stopping.rule import Rule
 from lcpfn.stopping.spelling import spelled
 from lcpfn.stopping.state import GivenUp, Trial
 
@@ -38,14 +40,20 @@ class LearningCurvePruner(BasePruner):
 
     Args:
         horizon: number of steps of a whole trial, in the unit of `trial.report(value, step)`.
+        rule: of `lcpfn.stopping`, as for `lcpfn.stopping.Stopper`.
         metric: direction and bounds of what is reported; by default the study's direction, without bounds.
         target: what the objective returns, "last" or "best" of what it reports; by default whatever the values of
             completed trials are nearer to, "best" if both are as near.
+        engine: as for `lcpfn.stopping.Policy`.
+        min_points: as for `lcpfn.stopping.Policy`.
+        every: as for `lcpfn.stopping.Policy`.
         first_step: the step of a trial's first report.
-        **options: `rule`, by default `Best()`; `audit`, the share of the trials to be pruned that are let go on, so
-            that `report` can say how often pruning is wrong (a trial that was given up, audited or not, has a system
-            attribute that says so), and `seed` of the choice of those, which depends on the trial's number alone; and
-            `engine`, `min_points`, `every`, `nan`, `alarm` and `stretch_time` of `lcpfn.stopping.Policy`.
+        nan: as for `lcpfn.stopping.Policy`.
+        alarm: as for `lcpfn.stopping.Policy`.
+        stretch_time: as for `lcpfn.stopping.Policy`.
+        audit: share of the trials to be pruned that are let go on, so that `report` can say how often pruning is wrong.
+            A trial that was given up, audited or not, has a system attribute that says so.
+        seed: of the choice of those, which depends on the trial's number alone.
 
     Raises:
         ValueError: from `prune`, if the study has several objectives, or another direction than the metric.
@@ -74,15 +82,35 @@ class LearningCurvePruner(BasePruner):
         self,
         *,
         horizon: float,
+        rule: Rule = DEFAULT,
         metric: Metric | None = None,
         target: Target | None = None,
+        engine: str | Predictor = "default",
+        min_points: int = 2,
+        every: int = 1,
         first_step: int = 0,
-        **options: Unpack[Comparing],
+        nan: NotFinite = "stop",
+        alarm: Alarm = "surprise",
+        stretch_time: bool = False,
+        audit: float = 0.0,
+        seed: int = 0,
     ) -> None:
-        audit, seed = options.pop("audit", 0.0), options.pop("seed", 0)
-        policy = Policy(horizon=horizon, metric=metric, first_step=first_step, target=target or "best", **options)
+        policy = Policy(
+            horizon=horizon,
+            rule=rule,
+            metric=metric,
+            engine=engine,
+            min_points=min_points,
+            every=every,
+            first_step=first_step,
+            nan=nan,
+            alarm=alarm,
+            target=target or "best",
+            stretch_time=stretch_time,
+        )
         self._auditor = Auditor(policy, audit, seed)
         self._target = target
+        self._warned = False
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether to prune; called by `trial.should_prune()`."""
@@ -93,6 +121,7 @@ class LearningCurvePruner(BasePruner):
         others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
         auditor, values = self._auditor_of(study, others), trial.intermediate_values
         decision = auditor.policy.decide(list(values), list(values.values()), _rivals(others, auditor.policy))
+        self._doubt(trial, others)
         if self._target is None and decision.run is not None:
             notice = f"judged by its {auditor.policy.target} value, which completed trials returned"
             decision = replace(decision, notices=(*decision.notices, notice))
@@ -123,6 +152,16 @@ class LearningCurvePruner(BasePruner):
                 trials.append(replace(trial, won=auditor.won(trial, _rivals(over[:i], auditor.policy))))
         return auditor.report(trials)
 
+    def _doubt(self, trial: FrozenTrial, others: list[FrozenTrial]) -> None:
+        """Warns, once, where the horizon may be in another unit than the steps."""
+        ends = [max(each.intermediate_values) for each in others if _whole(each)]
+        found = [self._auditor.policy.doubt(end, over=True) for end in (max(ends),)] if ends else []
+        if trial.intermediate_values:
+            found.append(self._auditor.policy.doubt(max(trial.intermediate_values), over=False))
+        if not self._warned and (why := next((each for each in found if each is not None), None)) is not None:
+            self._warned = True
+            warnings.warn(why, stacklevel=4)
+
     def _auditor_of(self, study: Study, others: list[FrozenTrial]) -> Auditor:
         """The auditor with what the study says: its direction, and what its objective returns."""
         policy = self._auditor.policy
@@ -146,6 +185,11 @@ class LearningCurvePruner(BasePruner):
                 "what is reported and what is returned must both be better in the same direction"
             )
         return given
+
+
+def _whole(trial: FrozenTrial) -> bool:
+    """Whether a trial was trained to its end, and reported on the way."""
+    return trial.state is TrialState.COMPLETE and len(trial.intermediate_values) > 1
 
 
 def _rivals(others: list[FrozenTrial], policy: Policy) -> Rivals:

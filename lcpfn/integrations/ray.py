@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Unpack
 from lcpfn.files import write
 from lcpfn.metric import Metric
 from lcpfn.stopping import Stopper
+from lcpfn.stopping.checks import is_real
 from lcpfn.stopping.options import Comparing
 from lcpfn.stopping.spelling import spelled
 
@@ -26,6 +28,7 @@ except ImportError as error:
 __all__ = ["LearningCurveScheduler", "LearningCurveStopper"]
 
 Bounds = tuple[float | None, float | None]
+LOOKED_FOR = 20  # results; evaluations may be rare
 STATE = "lcpfn-stopper.json"  # beside Ray's own files of an experiment, which travel with it
 
 
@@ -41,8 +44,9 @@ class LearningCurveStopper(tune.Stopper):
         max_t: time at which a whole trial ends, in units of time_attr. A trial that gets there is finished and ended.
         time_attr: name of the reported time.
         bounds: lowest and highest possible value of the metric, None where there is no such bound.
-        **options: others of `lcpfn.stopping.Stopper`: rule, engine, min_points, every, nan, alarm, target,
-            stretch_time, audit, seed, and first_step, 0 if the time does not begin at 1, as seconds do not.
+        **options: others of `lcpfn.stopping.Stopper`: rule, engine, min_points, every, nan, alarm, stretch_time,
+            audit, seed, first_step (0 if the time does not begin at 1, as seconds do not), and target: by default
+            "last", the value that `ResultGrid.get_best_result` ranks trials by.
 
     Attributes:
         stopper: the `lcpfn.stopping.Stopper` behind it, with its `incumbent` and `report`.
@@ -67,8 +71,10 @@ class LearningCurveStopper(tune.Stopper):
         bounds: Bounds = (None, None),
         **options: Unpack[Comparing],
     ) -> None:
+        options.setdefault("target", "last")
         self.stopper = Stopper(horizon=max_t, metric=Metric(mode, bounds=bounds), **options)
         self._metric, self._time_attr = metric, time_attr
+        self._missed: int | None = 0  # results without metric or time, until one has both
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Whether the trial is to end; a result without the metric or the time, or with None, is passed over.
@@ -79,6 +85,7 @@ class LearningCurveStopper(tune.Stopper):
         """
         flat = flatten_dict(dict(result))
         step, value, over = flat.get(self._time_attr), flat.get(self._metric), bool(flat.get(DONE))
+        self._watch(flat, over or (step is not None and step >= self.stopper.policy.horizon))
         if step is not None and value is not None:
             if self.stopper.update(trial_id, step, value).stop:
                 return True
@@ -86,6 +93,21 @@ class LearningCurveStopper(tune.Stopper):
         if over and trial_id in self.stopper:
             self.stopper.finish(trial_id)
         return over
+
+    def _watch(self, flat: Mapping[str, Any], over: bool) -> None:
+        """Warns, once, where no result has had the metric or the time when a trial ends or after LOOKED_FOR results."""
+        missing = [name for name in (self._metric, self._time_attr) if flat.get(name) is None]
+        if self._missed is None or not missing:
+            self._missed = None
+            return
+        self._missed += 1
+        if over or self._missed == LOOKED_FOR:
+            self._missed = None
+            names = sorted(name for name, value in flat.items() if is_real(value))
+            warnings.warn(
+                f"{missing[0]!r} was in none of the results so far, so nothing is judged; they have {', '.join(names)}",
+                stacklevel=3,
+            )
 
     def stop_all(self) -> bool:
         """False: it judges trials, not the experiment."""

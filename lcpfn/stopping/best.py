@@ -115,3 +115,6 @@ class Best:
             return self.level
         runs = max(rivals.concluded, self.rank)  # as many as are finished, at least
         return threshold_by(self.start, self.level, gap=run.gap, runs=runs, rank=self.rank, own=began, cap=self.cap)
+
+
+DEFAULT = Best()

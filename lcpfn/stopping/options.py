@@ -26,7 +26,7 @@ class Judging(TypedDict, total=False):
 
 
 class Comparing(Judging, total=False):
-    """How runs are compared; meanings and defaults of `audit` and `seed` are those of `lcpfn.stopping.Stopper`."""
+    """What adapters hand on to a `lcpfn.stopping.Stopper`; meanings and defaults are those that it has."""
 
     rule: Rule
     audit: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -15,7 +15,7 @@ from lcpfn.context import read_context
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
 from lcpfn.stopping import checks
-from lcpfn.stopping.best import Best
+from lcpfn.stopping.best import DEFAULT
 from lcpfn.stopping.decision import QUANTILES, Decision, Reason
 from lcpfn.stopping.options import Alarm, NotFinite
 from lcpfn.stopping.question import Predictor, Question, Target, best_of
@@ -23,6 +23,9 @@ from lcpfn.stopping.rule import Array, Rivals, Rule
 from lcpfn.stopping.spelling import spelled
 
 EXPLODED = 1000.0  # two values in a row this many times larger than all before, on the bad side: the run diverged
+# By which factor a run is longer, or a finished one shorter, than the horizon before its unit is doubted; other tools
+# end runs early, none trains them for twice their budget.
+LONG, SHORT = 2.0, 5.0
 
 
 @spelled
@@ -52,7 +55,7 @@ class Policy:
     """
 
     horizon: float
-    rule: Rule = field(default_factory=Best)
+    rule: Rule = DEFAULT
     metric: Metric | None = None
     engine: str | Predictor = "default"
     min_points: int = 2
@@ -104,6 +107,22 @@ class Policy:
         if not finite:
             return None
         return finite[max(finite)] if self.target == "last" else best_of(list(finite.values()), self.measured)
+
+    def doubt(self, last: float, *, over: bool) -> str | None:
+        """Why the horizon may be in another unit than the steps, so that nothing is ever stopped; None if it may not.
+
+        Args:
+            last: the last step of a run.
+            over: whether the run was trained to its end.
+        """
+        t = last - self.first_step + 1.0
+        if self.horizon / SHORT <= t <= self.horizon * LONG or (t < self.horizon and not over):
+            return None
+        came = f"ended at step {last:g}" if over else f"is at step {last:g}"
+        return (
+            f"horizon={self.horizon:g} may be in another unit than the steps, since a run {came}: nothing is stopped "
+            "past the horizon, and little far before it; give the number of steps of a whole run"
+        )
 
     def decide(self, steps: Iterable[float], values: Iterable[float | None], rivals: Rivals) -> Decision:
         """The decision about one run.

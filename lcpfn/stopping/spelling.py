@@ -39,7 +39,7 @@ def spelled(cls: type[T]) -> type[T]:
                 raise TypeError(_refusal(cls.__name__, name, known))
         init(self, *args, **given)
 
-    cls.__init__ = checked  # type: ignore[method-assign]
+    setattr(cls, "__init__", checked)  # noqa: B010 (assigned, a type checker takes it for another signature)
     return cls
 
 

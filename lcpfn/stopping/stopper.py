@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ import numpy as np
 
 from lcpfn.metric import Metric
 from lcpfn.stopping.audit import Audit, Auditor, after
+from lcpfn.stopping.best import DEFAULT
 from lcpfn.stopping.decision import Decision
-from lcpfn.stopping.options import Comparing
+from lcpfn.stopping.options import Judging
 from lcpfn.stopping.policy import Policy, check_step, check_value
-from lcpfn.stopping.rule import Rivals
+from lcpfn.stopping.rule import Rivals, Rule
 from lcpfn.stopping.spelling import spelled
 from lcpfn.stopping.state import Trial, Trials, from_json, merged, to_json
 from lcpfn.stopping.store import Store
@@ -41,13 +43,14 @@ class Stopper:
 
     Args:
         horizon: the number of steps of a whole run, its budget.
+        rule: `Best()`, `Paper()`, `Worth()` or `Converged(min_delta=...)`.
         metric: direction and bounds of the values; the engine's own by default.
         path: a file for the state, read if it is there, and replaced as a whole after every change. A write that fails
             raises OSError; nothing is forgotten then, and the next call writes it.
-        **options: `rule`, by default `Best()`; `audit`, the share of the runs to be stopped that are let go on, so that
-            `report` can say how often stopping is wrong, and `seed` of the choice of those, which depends on the
-            trial's name alone; and `engine`, `min_points`, `every`, `first_step`, `nan`, `alarm`, `target` and
-            `stretch_time` of `lcpfn.stopping.Policy`.
+        audit: share of the runs to be stopped that are let go on, so that `report` can say how often stopping is wrong.
+        seed: of the choice of those, which depends on the trial's name alone.
+        **options: `engine`, `min_points`, `every`, `first_step`, `nan`, `alarm`, `target` and `stretch_time` of
+            `lcpfn.stopping.Policy`.
 
     Raises:
         ValueError: if a value is out of its range, or the state is cut off, of another version, or of another metric
@@ -76,16 +79,18 @@ class Stopper:
         self,
         *,
         horizon: float,
+        rule: Rule = DEFAULT,
         metric: Metric | None = None,
         path: str | os.PathLike[str] | None = None,
-        **options: Unpack[Comparing],
+        audit: float = 0.0,
+        seed: int = 0,
+        **options: Unpack[Judging],
     ) -> None:
-        audit, seed = options.pop("audit", 0.0), options.pop("seed", 0)
-        self._auditor = Auditor(Policy(horizon=horizon, metric=metric, **options), audit, seed)
+        self._auditor = Auditor(Policy(horizon=horizon, rule=rule, metric=metric, **options), audit, seed)
         self._store = None if path is None else Store(path)
         self._lock = RLock()
         self._trials: Trials = {}
-        self._unsaved = False
+        self._unsaved = self._warned = False
         with self._alone():
             pass
 
@@ -127,6 +132,8 @@ class Stopper:
             if changed:
                 self._trials[name] = now
             self._save(changed=changed)
+        if points:
+            self._doubt(max(points), over=False)
         return after(past, decision)
 
     def finish(self, trial: str | int) -> None:
@@ -146,6 +153,8 @@ class Stopper:
                 ended = replace(known, over=True)
                 self._trials[name] = replace(ended, won=self._auditor.won(ended, self._rivals(name)))
             self._save(changed=not known.over)
+        if not (known.over or known.stopped):
+            self._doubt(max(known.points), over=True)
 
     @property
     def metric(self) -> Metric:
@@ -228,6 +237,12 @@ class Stopper:
             concluded=sum(each.over or each.stopped for each in others),
             running=tuple(y for finished, y in ends if not finished and y is not None),
         )
+
+    def _doubt(self, last: float, *, over: bool) -> None:
+        """Warns, once, where the horizon may be in another unit than the steps."""
+        if not self._warned and (why := self.policy.doubt(last, over=over)) is not None:
+            self._warned = True
+            warnings.warn(why, stacklevel=3)
 
     def _about(self) -> dict[str, Any]:
         return {"direction": self.metric.direction, "horizon": self.policy.horizon}

@@ -192,7 +192,7 @@ class Winners:
     runs: NDArray[np.int64]
     p: Array
 
-    def lowest(self, start: str, *, every: int = 1, first: int = 2) -> Array:
+    def lowest(self, start: Start, *, every: int = 1, first: int = 2) -> Array:
         """(W,) the lowest ratio of odds to prior odds that a look at every `every`-th point from `first` on saw."""
         p = self.p[:, _looks(self.p.shape[1], every, first)].min(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -202,7 +202,7 @@ class Winners:
         return np.where(np.isnan(ratios), np.inf, ratios)  # it was never in doubt
 
     def false_stops(
-        self, start: str, level: float, *, every: int = 1, first: int = 2, spend: bool = True, cap: float = CAP
+        self, start: Start, level: float, *, every: int = 1, first: int = 2, spend: bool = True, cap: float = CAP
     ) -> NDArray[np.bool_]:
         """(W,) whether the rule `best` would ever stop it; without `spend`, with `level` itself at each look."""
         columns = _looks(self.p.shape[1], every, first)
@@ -252,7 +252,7 @@ def winners(
     return Winners(np.concatenate(counts), np.concatenate(chances))
 
 
-def calibrated(found: Sequence[Winners], start: str, *, first: int = 2) -> Factors:
+def calibrated(found: Sequence[Winners], start: Start, *, first: int = 2) -> Factors:
     """The factors of RATIOS for a start from simulated winners, one batch for each length, of 100 points at most.
 
     Each entry is the quantile of the lowest ratio at `level`, over level: the smallest one over lengths and numbers of
