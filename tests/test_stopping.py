@@ -14,8 +14,7 @@ from trials import BAD, GOOD, UNIT, feed, knows_a_good_run, stopper
 
 import lcpfn
 from lcpfn.metric import Metric
-from lcpfn.stopping import Best, Converged, Incumbent, Paper, Policy, Rivals, Stopper, Worth
-from lcpfn.stopping.options import Comparing, Judging
+from lcpfn.stopping import Best, Converged, Incumbent, Policy, Rivals, Stopper
 from lcpfn.stopping.question import Question
 
 
@@ -127,6 +126,68 @@ def test_a_value_that_is_not_finite_stops_with_its_own_reason(value: float) -> N
     assert not feed(stopper(nan="skip"), "first", [0.1, 0.2, value]).stop
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([math.nan, math.nan], "no points"),  # nothing was measured yet
+        ([None, None], "no points"),
+        ([math.nan, 0.5, 0.6], "promising"),
+        ([None, 0.5, None, 0.6], "promising"),
+        ([math.inf], "diverged"),
+        ([math.nan, -math.inf], "diverged"),
+        ([math.nan, 0.5, math.nan], "diverged"),
+    ],
+)
+def test_what_was_not_measured_is_not_what_diverged(values: list[float | None], reason: str) -> None:
+    made = knows_a_good_run()
+    for step, value in enumerate(values, 1):
+        decision = made.update("run", step, value)
+    assert (decision.reason, decision.stop) == (reason, reason == "diverged")
+    again = stopper()
+    again.load_json(made.to_json())
+    assert again.update("run", len(values), values[-1]) == decision
+
+
+def test_a_spike_with_finite_values_after_it_is_left_out_with_a_notice() -> None:
+    values = [math.nan, 0.5, math.inf, 0.6, math.nan, 0.65]
+    decision = Policy(horizon=30, metric=UNIT).decide(range(1, 7), values, Rivals((0.7,), 1))
+    assert decision.reason == "promising" and decision.run is not None
+    assert decision.run.y.tolist() == [0.5, 0.6, 0.65]
+    assert decision.notices == ("the value at step 3, inf, and 1 more are left out",)
+    assert decision.card().endswith(decision.notices[0])
+
+
+def test_a_run_that_is_ranked_by_its_last_value() -> None:
+    """A fluke neither saves a run nor becomes the value to beat."""
+    fluke = [0.99 if step == 2 else y for step, y in enumerate(BAD)]
+    last, best = (knows_a_good_run(target=target) for target in ("last", "best"))
+    assert feed(best, "bad", fluke).reason == "horizon reached"  # it has beaten the incumbent
+    decision = feed(last, "bad", fluke)
+    assert decision.stop and decision.run is not None and decision.expected_end is not None
+    assert decision.p_better == pytest.approx(float(decision.run.to_come.prob_better(GOOD[-1])))
+    assert decision.expected_end < 0.7 and max(decision.quantiles.values()) < 0.99
+    assert "its value in the end" in decision.card()
+    for made, value in ((stopper(target="last"), BAD[-1]), (stopper(), 0.99)):
+        for step, y in enumerate(fluke, 1):
+            made.update("a", step, y)
+        made.finish("a")
+        assert made.incumbent == Incumbent("a", value)
+
+
+def test_a_horizon_in_another_unit_is_said_once() -> None:
+    made = stopper()
+    with pytest.warns(UserWarning, match="horizon=30 may be in another unit .* a run is at step 100"):
+        made.update("a", 100, 0.5)
+    made.update("a", 200, 0.5)  # warnings are errors here: it is not said again
+    made = stopper(horizon=3000)
+    feed(made, "a", GOOD)
+    with pytest.warns(UserWarning, match="horizon=3000 may be .* a run ended at step 30"):
+        made.finish("a")
+    stopped = knows_a_good_run(horizon=60)
+    feed(stopped, "bad", BAD)
+    stopped.finish("bad")  # it is short as it was stopped
+
+
 def test_an_explosion_is_divergence() -> None:
     made = Stopper(horizon=30, metric=Metric("min", bounds=(0, None)))
     assert not feed(made, "a", [2.0, 1.5, 1.0, 9e3]).stop  # one spike may pass
@@ -225,79 +286,6 @@ def test_numbers_of_other_libraries_and_fractions_of_epochs_are_welcome(seasoned
     assert json.loads(seasoned.to_json())["trials"]["7"]["points"] == [[1.0, 0.2], [1.5, 0.75], [2.0, 0.85]]
     with pytest.raises(TypeError, match="trial must be a name or a whole number"):
         seasoned.update(1.5, 1, 0.5)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("fields", "match"),
-    [
-        (dict(horizon=1), "horizon must be"),
-        (dict(horizon=math.inf), "horizon must be"),
-        (dict(every=1.5), "every must be a whole number"),
-        (dict(rule=Paper(), min_points=1), "Paper takes 2 points at least"),
-        (dict(target="mean"), "target must be one of best, last"),
-        (dict(nan="ignore"), "nan must be one of stop, skip"),
-        (dict(audit=1.0), "audit must be a share"),
-        (dict(audit=0.1, rule=Converged(min_delta=0.1)), "audit compares with an incumbent"),
-    ],
-)
-def test_a_policy_that_means_nothing_is_refused(fields: dict[str, Any], match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        stopper(**fields)
-
-
-@pytest.mark.parametrize(
-    ("rule", "fields", "match"),
-    [
-        (Best, dict(level=5), "level must lie between 0 and 1, got 5; divide percentages by 100"),
-        (Best, dict(rank=0), "rank must be a whole number"),
-        (Best, dict(start="last"), "start must be one of own, runs, higher"),
-        (Best, dict(cap=0), "cap must be a probability above 0"),
-        (Best, dict(min_delta=-1), "min_delta must be a finite number"),
-        (Paper, dict(level=math.nan), "level must lie between"),
-        (Worth, dict(min_rate=math.inf), "min_rate must be a finite number"),
-        (Worth, dict(rank=True), "rank must be a whole number"),
-        (Converged, dict(min_delta=0), "min_delta, the gain worth going on for, must be above 0"),
-        (Converged, dict(min_delta=0.1, level=0), "level must lie between"),
-    ],
-)
-def test_a_rule_that_means_nothing_is_refused(rule: Any, fields: dict[str, Any], match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        rule(**fields)
-
-
-def test_rules_are_values() -> None:
-    assert Best(level=0.1) == Best(level=0.1) != Best()
-    assert pickle.loads(pickle.dumps(Best(level=0.1))) == Best(level=0.1)
-    assert Policy(horizon=9).rule == Best() and hash(Worth(min_rate=1.0)) == hash(Worth(min_rate=1.0))
-
-
-@pytest.mark.parametrize(
-    ("make", "name", "match"),
-    [
-        (Stopper, "evry", r"Stopper takes no argument 'evry', did you mean 'every'\? it takes horizon, rule"),
-        (Stopper, "level", r"Stopper takes no argument 'level': level belongs to a rule, write rule=Best\(level="),
-        (Stopper, "min_dleta", "min_delta belongs to a rule"),
-        (Stopper, "n_startup_trials", "'n_startup_trials'; it takes horizon, rule, metric, path"),
-        (Policy, "metrics", "Policy takes no argument 'metrics', did you mean 'metric'"),
-        (Best, "levle", "Best takes no argument 'levle', did you mean 'level'.* it takes level, start, cap"),
-    ],
-)
-def test_a_misspelt_argument_is_refused_with_the_list_of_those_that_exist(make: Any, name: str, match: str) -> None:
-    with pytest.raises(TypeError, match=match):
-        make(**{"horizon": 30, name: 1} if make is not Best else {name: 1})
-
-
-@pytest.mark.parametrize("rule", ["best", Best, 0.05])
-def test_a_rule_by_its_name_is_refused(rule: Any) -> None:
-    with pytest.raises(TypeError, match=r"as in rule=Best\(level=0.05\), got"):
-        stopper(rule=rule)
-
-
-def test_what_adapters_take_is_what_a_policy_takes() -> None:
-    """The options are typed in a dictionary of their own, as a signature cannot be shared."""
-    fields = set(Policy.__dataclass_fields__) - {"horizon", "metric", "rule"}
-    assert set(Judging.__annotations__) == fields
-    assert set(Comparing.__annotations__) == fields | {"rule", "audit", "seed"}
 
 
 def test_metrics_are_metrics() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import asdict, replace
+from itertools import islice
 
 from lcpfn.metric import Metric
 from lcpfn.stopping import Audit, Decision, Policy, Rivals
@@ -25,6 +26,7 @@ except ImportError as error:
 
 __all__ = ["LearningCurvePruner"]
 
+RECENT = 50  # completed trials that tell what the objective returns
 GIVEN_UP = "lcpfn:given_up"  # system attribute of a trial, where trials are audited
 
 
@@ -154,11 +156,13 @@ class LearningCurvePruner(BasePruner):
 
     def _doubt(self, trial: FrozenTrial, others: list[FrozenTrial]) -> None:
         """Warns, once, where the horizon may be in another unit than the steps."""
-        ends = [max(each.intermediate_values) for each in others if _whole(each)]
-        found = [self._auditor.policy.doubt(end, over=True) for end in (max(ends),)] if ends else []
+        if self._warned:
+            return
+        ends = [max(each.intermediate_values) for each in _recent(others)]
+        found = [self._auditor.policy.doubt(max(ends), over=True)] if ends else []
         if trial.intermediate_values:
             found.append(self._auditor.policy.doubt(max(trial.intermediate_values), over=False))
-        if not self._warned and (why := next((each for each in found if each is not None), None)) is not None:
+        if (why := next((each for each in found if each is not None), None)) is not None:
             self._warned = True
             warnings.warn(why, stacklevel=4)
 
@@ -187,9 +191,10 @@ class LearningCurvePruner(BasePruner):
         return given
 
 
-def _whole(trial: FrozenTrial) -> bool:
-    """Whether a trial was trained to its end, and reported on the way."""
-    return trial.state is TrialState.COMPLETE and len(trial.intermediate_values) > 1
+def _recent(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The latest trials that were trained to their end and reported on the way; few, as each report asks for them."""
+    found = (each for each in reversed(trials) if each.state is TrialState.COMPLETE)
+    return list(islice((each for each in found if len(each.intermediate_values) > 1), RECENT))
 
 
 def _rivals(others: list[FrozenTrial], policy: Policy) -> Rivals:
@@ -212,9 +217,9 @@ def _standing(trial: FrozenTrial, policy: Policy) -> float | None:
 def _returned(trials: list[FrozenTrial], metric: Metric) -> Target:
     """Whether the objective returns the best or the last of what it reports, by the trials that completed."""
     from_best = from_last = 0.0
-    for each in trials:
+    for each in _recent(trials):
         reports = {step: y for step, y in each.intermediate_values.items() if math.isfinite(y)}
-        if each.state is TrialState.COMPLETE and each.values is not None and reports:
+        if reports and each.values is not None:
             from_best += abs(each.values[0] - metric.sign * max(metric.sign * y for y in reports.values()))
             from_last += abs(each.values[0] - reports[max(reports)])
     return "last" if from_last < from_best else "best"
