@@ -26,7 +26,7 @@ __all__ = ["LearningCurveStopping"]
 class LearningCurveStopping(Callback):
     """Ends the fit when it is unlikely to get better by min_delta, or with a stopper, to beat the runs that it knows.
 
-    Judged after each validation, or after each epoch where nothing validates. The run's steps are epochs, counted from
+    Judged after each validation, or after each epoch where nothing validates or the metric is one of training. The run's steps are epochs, counted from
     1; optimizer steps where max_steps limits the fit or it validates within epochs. The points are in the trainer's
     checkpoints. Rank 0 decides for all, and alone writes the stopper's file. A value that is not finite ends the fit.
     The end of the fit finishes the trial; an exception does not.
@@ -96,6 +96,7 @@ class LearningCurveStopping(Callback):
         )
         self._resumed: dict[float, float] = {}
         self._in_epochs = True
+        self._missed = self._of_training = False
 
     @property
     def state_key(self) -> str:
@@ -112,6 +113,7 @@ class LearningCurveStopping(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begins the run, or resumes it from a checkpoint."""
+        self._missed = self._of_training = False
         if trainer.fast_dev_run:
             return
         whole = isinstance(trainer.val_check_interval, float) and trainer.val_check_interval == 1.0
@@ -122,13 +124,21 @@ class LearningCurveStopping(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judges the run."""
-        if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING or self._of_training:
+            return
+        if self._run.monitor in trainer.callback_metrics:
             self._judge(trainer)
+        else:  # a training metric comes at the end of the epoch, after validation
+            self._missed = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judges the run where nothing validates."""
-        if not trainer.enable_validation:
+        """Judges the run where nothing validates, or where what it is judged by is no metric of validation."""
+        if not trainer.enable_validation or self._of_training:
             self._judge(trainer)
+        elif self._missed:
+            self._missed = False
+            self._judge(trainer)  # which says what is logged, if this one is not
+            self._of_training = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Finishes the run."""

@@ -85,7 +85,7 @@ class LearningCurveStopper(tune.Stopper):
         """
         flat = flatten_dict(dict(result))
         step, value, over = flat.get(self._time_attr), flat.get(self._metric), bool(flat.get(DONE))
-        self._watch(flat, over or (step is not None and step >= self.stopper.policy.horizon))
+        self._watch(flat, over or (is_real(step) and step >= self.stopper.policy.horizon))
         if step is not None and value is not None:
             if self.stopper.update(trial_id, step, value).stop:
                 return True

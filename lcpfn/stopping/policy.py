@@ -25,7 +25,7 @@ from lcpfn.stopping.spelling import spelled
 EXPLODED = 1000.0  # two values in a row this many times larger than all before, on the bad side: the run diverged
 # By which factor a run is longer, or a finished one shorter, than the horizon before its unit is doubted; other tools
 # end runs early, none trains them for twice their budget.
-LONG, SHORT = 2.0, 5.0
+LONG, SHORT = 2.0, 20.0
 
 
 @spelled
