@@ -26,10 +26,10 @@ __all__ = ["LearningCurveStopping"]
 class LearningCurveStopping(Callback):
     """Ends the fit when it is unlikely to get better by min_delta, or with a stopper, to beat the runs that it knows.
 
-    Judged after each validation, or after each epoch where nothing validates or the metric is one of training. The run's steps are epochs, counted from
-    1; optimizer steps where max_steps limits the fit or it validates within epochs. The points are in the trainer's
-    checkpoints. Rank 0 decides for all, and alone writes the stopper's file. A value that is not finite ends the fit.
-    The end of the fit finishes the trial; an exception does not.
+    Judged after each validation, or after each epoch where nothing validates or the metric is one of training. The
+    run's steps are epochs, counted from 1; optimizer steps where max_steps limits the fit or it validates within
+    epochs. The points are in the trainer's checkpoints. Rank 0 decides for all, and alone writes the stopper's file. A
+    value that is not finite ends the fit. The end of the fit finishes the trial; an exception does not.
 
     Args:
         monitor: name of a logged metric.
