@@ -224,7 +224,7 @@ class PFN:
             stretch_time: as for `predict`.
             rate: of false alarms per curve under the prior: by how high evidence climbs on curves of the prior, as the
                 checkpoint's header says under "alarm"; without that, as far as the network is calibrated
-                (`benchmarks/alarm.py` measures it).
+                (`benchmarks/real/alarm.py` measures it).
 
         Raises:
             ValueError: as for `predict`, or if rate is not between 0 and 1.

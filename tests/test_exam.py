@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def exam() -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "benchmarks" / "exam.py"))
+    return runpy.run_path(str(ROOT / "benchmarks" / "prior" / "exam.py"))
 
 
 def test_fewer_curves_are_the_first_of_more(exam: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from exam import OriginalAnswers
+from prior.exam import OriginalAnswers
 
 from lcpfn.belief import Belief
 from lcpfn.context import read_context, thin
@@ -65,7 +65,7 @@ class Normalised:
         metric: Metric,
         horizon: Sequence[float],
     ) -> list[Belief]:
-        """See `contest.Method`."""
+        """See `opponents.method.Method`."""
         ask = kind if self.best else "value"
         maps, units, times, asked = [], [], [], []
         for values, seen, queries, end in zip(y, t, t_query, horizon):
@@ -111,7 +111,7 @@ class Direct:
         metric: Metric,
         horizon: Sequence[float],
     ) -> list[Belief]:
-        """See `contest.Method`."""
+        """See `opponents.method.Method`."""
         asked = [np.asarray(part, dtype=np.float64) for part in t_query]
         ends = np.asarray(horizon, dtype=np.float64)
         whole = self.engine.predict(list(y), padded(asked), t=list(t), kind=kind, metric=metric, run_end=ends)
