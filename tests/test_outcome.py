@@ -14,6 +14,7 @@ from lcpfn.distributions.mixture import Mixture
 from lcpfn.logs.table import Curve
 from lcpfn.network.config import OUTCOMES, ModelConfig
 from lcpfn.pfn import PFN
+from lcpfn.prepare import tamed
 from lcpfn.priors import Curves, General, Paper
 from lcpfn.priors.divergence import Divergence
 from lcpfn.training import PRESETS, Options, Run, train
@@ -183,11 +184,14 @@ def test_the_network_that_was_trained_is_the_one_that_answers(trained: PFN) -> N
             low, high = float(curves.lower[b]), float(curves.upper[b])  # type: ignore[index]
             bounds = (low if np.isfinite(low) else None, high if np.isfinite(high) else None)
             end = float(curves.horizon[b])  # type: ignore[index]
-            replay = trained.replay(  # predict would tame wild starts
+            metric = Metric("max", bounds=bounds, overshoot=True)
+            if (tamed(y[None, :after], np.array([after]), metric) != y[:after]).any():
+                continue  # training sees wild starts as they are
+            replay = trained.replay(
                 y[:after],
                 float(asked.t_query[b, p]),
                 t=t[:after],
-                metric=Metric("max", bounds=bounds, overshoot=True),
+                metric=metric,
                 run_end=end if np.isfinite(end) else None,
             )
             odds = replay.belief.outcome[after, 0]  # type: ignore[index]
