@@ -175,6 +175,8 @@ def compete(
         return True
     if not library[source]:
         return True  # the split has no task of this source
+    if told.redo:  # the rows too: a JSON that is made again of kept rows would name a commit that did not make them
+        places.store(name, source).unlink(missing_ok=True)
     store = Store(places.store(name, source), about)
     began, asked = time.time(), 0
     for key, members in cells(library[source]).items():
