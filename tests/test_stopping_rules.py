@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from statistical import Z
 
 import lcpfn
 from lcpfn.belief import Belief
