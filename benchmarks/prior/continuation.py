@@ -203,10 +203,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--runs", type=int, default=RUNS, help=f"of each prior (default: {RUNS:,})")
     told = made.parse_args(arguments)
     per_task, per_source, count = (2, 6, 2000) if told.quick else (PER_TASK, PER_SOURCE, told.runs)
-    from data import curves
+    from data import curves, parquet
 
     if not curves.sources():
-        print(f"prior_rest: {curves.MISSING}", file=sys.stderr)
+        print(f"prior_rest: {parquet.MISSING}", file=sys.stderr)
         return 2
     settings = {"per_task": per_task, "per_source": per_source, "runs": count, "neighbours": NEIGHBOURS}
     settings |= {"cuts": list(CUTS), "edges": list(EDGES), "parameters": told.parameters, "against": told.against}

@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from data import curves
+from data import curves, parquet
 from data.curve import RealCurve
 from opponents import networks
 from opponents.method import facts
@@ -206,7 +206,7 @@ def main(
     told = made.parse_args(arguments)
     there = tuple(curves.sources() if sources is None else sources)
     if not there:
-        print(curves.MISSING)
+        print(parquet.MISSING)
         return 1
     sizes = (QUICK_PER_TASK, QUICK_TASKS) if told.quick else (told.per_task, None)
     plan = Plan(*sizes, split="development", seed=SEED, sources=there)
