@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from lcpfn.priors import Curves, by_name
+from lcpfn.priors import Curves, General, by_name, families
+from lcpfn.priors.general.old_names import OLD_NAMES
+from lcpfn.priors.general.trends import Trends
+from lcpfn.priors.laws import DOMHAN, LCPFN, Uniform
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 PINNED: dict[str, list[float]] = {
@@ -72,6 +75,61 @@ def drawn(label: str) -> list[float]:
 def test_draws_stay_as_they_were(label: str) -> None:
     """To the rounding of another processor; a draw more or less anywhere changes every number."""
     assert drawn(label) == pytest.approx(PINNED[label], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["general", "domhan"])
+def test_a_family_that_is_added_changes_no_draw_of_a_prior_that_does_not_name_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, parameters = drawn(name), by_name(name).parameters()
+    monkeypatch.setattr(families, "straight", lambda t, a: a * t / 100, raising=False)
+    monkeypatch.setitem(LCPFN, "straight", {"a": Uniform(0.0, 1.0)})
+    assert by_name(name).parameters() == parameters and drawn(name) == before
+
+
+def test_a_prior_that_names_another_family_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn follows the names, in `saturated` and `mixture` too; and parameters tell the difference."""
+    monkeypatch.setattr(families, "step", lambda t, a: (t > 2).float() + 0 * a, raising=False)
+    monkeypatch.setitem(LCPFN, "step", {"a": Uniform(0.0, 1.0)})
+    for shape in ("family", "saturated", "mixture"):
+        one, other = (
+            Trends(shapes={shape: 1.0}, setbacks={"none": 1.0}, reversed=0.0, families=names)
+            for names in (DOMHAN, ("step",))
+        )
+        p = torch.linspace(0, 1, 50).expand(400, -1)
+        values = [law.sample(p, generator=torch.Generator().manual_seed(0)) for law in (one, other)]
+        assert not torch.equal(*values)
+        assert General(trends=one).parameters() != General(trends=other).parameters()
+
+
+@pytest.mark.parametrize("names", [(), ("pow3", "pow3"), ("nobody",)])
+def test_families_that_cannot_be_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="families are some of"):
+        Trends(families=names)
+
+
+def test_every_family_of_the_general_prior_is_named_in_its_parameters() -> None:
+    assert General().parameters()["trends"]["families"] == list(DOMHAN) == list(LCPFN)
+
+
+def test_old_names_are_those_of_the_headers_and_give_the_prior_of_the_new_ones() -> None:
+    named = set()
+    for _, name, parameters in headers():
+        if name == "general":
+            named |= set(parameters) & set(OLD_NAMES)
+            prior = by_name(name, parameters)
+            assert not set(prior.parameters()) & set(OLD_NAMES)
+            assert by_name(name, prior.parameters()) == prior
+            for old, new in OLD_NAMES.items():
+                if old in parameters:
+                    part = prior.parameters()[new]
+                    assert {key: part[key] for key in parameters[old]} == parameters[old]
+    assert named == set(OLD_NAMES), "each was written by some version"
+
+
+def test_a_part_under_both_of_its_names_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"may come once, got \['wander'\] beside \['random_walk'\]"):
+        by_name("general", {"wander": {"share": 0.1}, "random_walk": {"share": 0.2}})
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ from lcpfn.network.config import KINDS, ModelConfig
 from lcpfn.network.coordinates import Coordinates, query_features
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, General, Paper, RunPrior, by_name
-from lcpfn.priors.divergence import Divergence
-from lcpfn.priors.sums import Sums
+from lcpfn.priors.general.divergence import Divergence
+from lcpfn.priors.general.lcpfn_runs import LcpfnRuns
 from lcpfn.taming import tamed
 from lcpfn.training import PRESETS, Options, Run
-from lcpfn.training.questions import EXPLODED, draw_of_runs
+from lcpfn.training.questions import EXPLOSION, draw_of_runs
 from lcpfn.training.randomness import generator
 
 ANY = Coordinates(times="relative", clock=None, bounded=False, ends=True)
@@ -170,7 +170,7 @@ def test_explosions_and_what_was_never_measured_are_not_asked():
     seen_worst = curves.y.cummin(1).values.gather(1, (asked.after - 1).clamp(min=0))
     fall = (seen_worst - asked.answer) / curves.unit[:, None]
     rounding = 3e-7 * asked.answer.abs() / curves.unit[:, None]  # a unit is nothing beside 1e6 of them in float32
-    assert float((fall - rounding)[asked.valid].max()) <= EXPLODED * 1.001
+    assert float((fall - rounding)[asked.valid].max()) <= EXPLOSION * 1.001
     last = torch.where(curves.seen, curves.t, -math.inf).amax(1, keepdim=True)
     assert (asked.t_query <= last).expand_as(asked.valid)[asked.valid].all()
     assert 0.5 < float(asked.valid.float().mean()) < 0.99
@@ -180,10 +180,10 @@ def test_explosions_and_what_was_never_measured_are_not_asked():
 
 
 def test_a_run_has_the_prior_that_it_was_told_and_goes_on_with_no_other(tmp_path):
-    told = Options(**(TINY | {"validation_curves": 0}), prior_parameters='{"sums": {"share": 0.3}}', steps=2)
+    told = Options(**(TINY | {"validation_curves": 0}), prior_parameters='{"lcpfn_runs": {"share": 0.3}}', steps=2)
     Run(told, tmp_path, say=quiet).run()
     prior = Checkpoint.read(tmp_path / "checkpoint.safetensors").provenance["prior"]
-    assert by_name(prior["name"], prior["parameters"]) == General(sums=Sums(share=0.3)) != General()
+    assert by_name(prior["name"], prior["parameters"]) == General(lcpfn_runs=LcpfnRuns(share=0.3)) != General()
     with pytest.raises(ValueError, match="--resume needs the prior_parameters that the run began with"):
         Run(dataclasses.replace(told, prior_parameters="{}"), tmp_path, say=quiet, resume=True)
 

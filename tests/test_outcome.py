@@ -15,11 +15,11 @@ from lcpfn.logs.table import Curve
 from lcpfn.network.config import OUTCOMES, ModelConfig
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, General, Paper
-from lcpfn.priors.divergence import Divergence
+from lcpfn.priors.general.divergence import Divergence
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.parent import Parent
-from lcpfn.training.questions import EXPLODED, draw_of_runs, draw_outcomes
+from lcpfn.training.questions import EXPLOSION, draw_of_runs, draw_outcomes
 
 KNOWING = dataclasses.replace(TINY, divergence=True)
 TRAINED = dict(
@@ -48,7 +48,7 @@ def test_outcomes_are_what_happened() -> None:
             assert t[:after].max(initial=0) < when <= float(curves.end[b]) * (1 + 1e-6)
             outcome = "goes on"
             later = y[after:][t[after:] <= when]
-            if after and len(later) and later.min() < y[:after].min() - EXPLODED * float(curves.unit[b]):
+            if after and len(later) and later.min() < y[:after].min() - EXPLOSION * float(curves.unit[b]):
                 outcome = "exploded"
             if curves.diverged[b] and when > t[-1]:
                 outcome = "broke off"

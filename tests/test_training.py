@@ -18,9 +18,9 @@ from lcpfn.network.config import KINDS
 from lcpfn.priors import Paper
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, Run, train
 from lcpfn.training.command import main, options, parser
-from lcpfn.training.grids import draw_times
 from lcpfn.training.questions import draw, split
 from lcpfn.training.randomness import BATCH, generator
+from lcpfn.training.times import draw_times
 
 TINY = dict(
     model=PRESETS["tiny"],

@@ -17,9 +17,9 @@ from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.pfn import PFN
 from lcpfn.priors import Curves, Prior, RunPrior
 from lcpfn.surprise import NullDistribution
-from lcpfn.training.grids import LENGTH
 from lcpfn.training.options import Options
 from lcpfn.training.randomness import ALARM, generator
+from lcpfn.training.times import LENGTH
 
 BATCH = 256  # runs that are asked about together
 

@@ -24,7 +24,6 @@ from lcpfn.priors import Curves, Prior, RunPrior, by_name
 from lcpfn.training import state
 from lcpfn.training.ahead import Ahead
 from lcpfn.training.alarm import calibrate
-from lcpfn.training.grids import LENGTH, draw_times
 from lcpfn.training.journal import Journal
 from lcpfn.training.objective import Objective
 from lcpfn.training.optimizers import optimizers
@@ -34,6 +33,7 @@ from lcpfn.training.provenance import provenance
 from lcpfn.training.questions import Questions, draw, draw_of_runs
 from lcpfn.training.randomness import BATCH, VALIDATION, WEIGHTS, generator
 from lcpfn.training.scores import mean_by_kind, unseen_log_density
+from lcpfn.training.times import LENGTH, draw_times
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 LATER = 28  # points of a run after those that the network may see, of priors that bring whole runs

@@ -11,7 +11,7 @@ from lcpfn.network.config import KINDS, OUTCOMES
 from lcpfn.priors import Curves
 
 EARLY = 1.5  # questions about runs: the share of the run that is seen is a uniform number to this power
-EXPLODED = 30.0  # a value so many gains worse than all before is no answer: divergence is an outcome of its own
+EXPLOSION = 30.0  # a value so many gains worse than all before is no answer: divergence is an outcome of its own
 FINAL = 0.15  # ... and this share of them, or more, is about the last point
 
 
@@ -162,7 +162,7 @@ def draw_of_runs(
 def draw_outcomes(curves: Curves, questions: int, limit: int, *, generator: torch.Generator) -> Questions:
     """Questions about divergence: whether the run goes on, has exploded or has broken off by the asked time.
 
-    To explode is to become worse by EXPLODED units than anything seen before. How many points are seen is drawn from
+    To explode is to become worse by EXPLOSION units than anything seen before. How many points are seen is drawn from
     what was planned, as is the asked time (half of the times the end): neither may tell what came. A question after
     the run broke off has no answer.
 
@@ -203,7 +203,7 @@ def draw_outcomes(curves: Curves, questions: int, limit: int, *, generator: torc
 def _worst(curves: Curves) -> Tensor:
     """(B, T) the value below which a run has exploded, after each point."""
     unit = torch.ones_like(curves.y[:, 0]) if curves.unit is None else curves.unit
-    return curves.y.cummin(1).values - EXPLODED * unit[:, None]
+    return curves.y.cummin(1).values - EXPLOSION * unit[:, None]
 
 
 def _least(curves: Curves) -> Tensor:

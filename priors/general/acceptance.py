@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcpfn.priors.dice import Dice
-from lcpfn.priors.scales import Measured
+from lcpfn.priors.general.sampling import Sampler
+from lcpfn.priors.general.scales import Measured
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hindsight:
+class Acceptance:
     """Law of which runs stay, by the gain still to come over the range seen so far, r, at a few places of the run.
 
     At each place a run with r above `rise` has the chance rise / r, one with r below -fall the chance fall / -r, none
@@ -64,7 +64,7 @@ class Hindsight:
         rows, part = torch.arange(len(progress), device=progress.device), made
         while len(rows):
             chance = self.chances(part.y * part.sign, progress[rows])
-            stays = Dice(len(rows), generator=generator).uniform()[:, 0] < chance
+            stays = Sampler(len(rows), generator=generator).uniform()[:, 0] < chance
             rows = rows[~stays]
             if len(rows):
                 part = draw(progress[rows])
