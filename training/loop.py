@@ -317,7 +317,11 @@ class Run:
 
     def _load(self) -> None:
         tensors, facts = state.load(self.folder / "state.safetensors", str(self.device))
-        before = {"prior_parameters": "{}"} | facts["options"]  # runs begun by an older version know none
+        before = dict(facts["options"])
+        if before.get("prior_parameters", "{}") == "{}" and self.options.prior_parameters is None:
+            # An older version wrote {} where nothing was given, or knew no parameters. An object of the user's was then
+            # made anew with its class's defaults, so that it may be another prior than the one that is named.
+            before["prior_parameters"] = None if ":" not in self.options.prior else "{}"
         for name in (
             "prior",
             "prior_parameters",

@@ -20,7 +20,7 @@ class Options:
     """
 
     prior: str = "paper"  # also "module:object" of your own, see lcpfn.priors.own
-    prior_parameters: str = "{}"  # those of its fields that shall not have their defaults, as JSON
+    prior_parameters: str | None = None  # those of its fields that shall not have their defaults, as JSON
     init: str | None = None  # checkpoint, by name or path, whose weights are taken to begin with; None: random ones
     minutes: float | None = None  # time box; the learning rate follows the clock, so it always ends at zero
     pause_minutes: float | None = None  # of one command, which then stops halfway; --resume goes on with the schedule
@@ -80,18 +80,20 @@ class Options:
         if not 0 <= self.exact <= 1:
             raise ValueError(f"exact must be a share of the run, from 0 to 1, got {self.exact}")
 
-    def parameters_of_prior(self) -> dict[str, Any]:
-        """The prior's parameters that were told."""
+    def parameters_of_prior(self) -> dict[str, Any] | None:
+        """The prior's parameters that were given; None if none were: an object of the user's stays as it is."""
+        if self.prior_parameters is None:
+            return None
         try:
-            told = json.loads(self.prior_parameters)
+            parameters = json.loads(self.prior_parameters)
         except json.JSONDecodeError:
-            told = None
-        if not isinstance(told, dict):
+            parameters = None
+        if not isinstance(parameters, dict):
             raise ValueError(
                 "prior_parameters must be an object in JSON, as '{\"stopped\": 0.1}' for the prior general, "
                 f"got {self.prior_parameters!r}"
             )
-        return told
+        return parameters
 
     def learning_rate(self, progress: float, step: int) -> float:
         """The rate at a share of the run in [0, 1]."""
