@@ -19,7 +19,7 @@ from lcpfn.priors.general.divergence import Divergence
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.parent import Parent
-from lcpfn.training.questions import EXPLOSION, draw_of_runs, draw_outcomes
+from lcpfn.training.questions import EXPLOSION, QuestionLaw, draw, draw_outcomes
 
 KNOWING = dataclasses.replace(TINY, divergence=True)
 TRAINED = dict(
@@ -71,7 +71,9 @@ def test_points_seen_and_asked_times_say_nothing_of_what_came() -> None:
     true = float(curves.diverged[there].float().mean())
     n = int(among.sum())
     assert n > 400 and abs(said - true) < 4 * (true * (1 - true) / n) ** 0.5
-    naive = draw_of_runs(curves, 12, (1.0, 0.0, 0.0), 100, generator=torch.Generator().manual_seed(1))
+    naive = draw(
+        curves, QuestionLaw(questions=12, shares=(1.0, 0.0, 0.0)), 100, generator=torch.Generator().manual_seed(1)
+    )
     assert naive.valid is not None  # the bias that this is about: cut-offs drawn among the points that came
     few = (naive.after == 3) & naive.valid & middling[:, None]
     biased = float(curves.diverged[:, None].expand_as(few)[few].float().mean())

@@ -17,10 +17,12 @@ from lcpfn import Checkpoint, cli
 from lcpfn.network.checkpoint import digest
 from lcpfn.pfn import load, locate
 from lcpfn.priors import Domhan, RunPrior, by_name
+from lcpfn.priors.shared_times import as_runs
 from lcpfn.training import PRESETS, Options, Run
 from lcpfn.training.alarm import highest
 from lcpfn.training.command import main, parser
 from lcpfn.training.parent import _flag
+from lcpfn.training.questions import QuestionLaw, draw
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = """
@@ -206,7 +208,7 @@ def test_from_the_example_to_a_calibrated_checkpoint(
         "bounds": [0.0, 1.0],
     }
     untrained = Run(Options(prior="own_prior:prior", steps=1, model=PRESETS["tiny"], validation_curves=100), place)
-    before = untrained.validate(*untrained.examined)
+    before = untrained.validate(untrained.examined)
     after = checkpoint.provenance["scores"]
     assert all(after[cut] > before[cut] + 0.2 for cut in before), (before, after)
     pfn = load(path)
@@ -297,3 +299,12 @@ def test_flags_of_all_kinds() -> None:
     assert flags == ["--decoder 64", "--no-bounded", "--ends", "--clock 1 100"]
     told = parser().parse_args([word for flag in flags for word in flag.split()])
     assert {name: getattr(told, name) for name in fields} == fields | {"clock": [1.0, 100.0]}
+
+
+def test_points_that_were_never_measured_are_not_learnt_from() -> None:
+    """They come after all others, their values are nothing that a question may be about."""
+    runs = as_runs(by_name("my_priors:broken")).sample_runs(5, 100, 28, generator=torch.Generator().manual_seed(0))
+    assert not runs.seen[1, -1] and int((~runs.seen).sum()) == 1 and bool(torch.isfinite(runs.y).all())
+    assert runs.t[1, -1] == 3 and (torch.diff(runs.t[1, :-1]) > 0).all()
+    asked = draw(runs, QuestionLaw(questions=90, early=1.0, final=0.0), 100, generator=torch.Generator().manual_seed(0))
+    assert not (asked.valid[1] & (asked.t_query[1] == 3)).any() and asked.valid[0].all()
