@@ -220,6 +220,17 @@ def test_a_state_that_cannot_be_written_is_an_error_and_the_old_one_stays(tmp_pa
             assert (tmp_path / "state.safetensors").read_bytes() == before["state.safetensors"]
 
 
+def test_a_full_disk_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(state, "save_file", full)
+    flags = "--preset tiny --steps 1 --batch 4 --questions 12 --validation-curves 0 --threads 1".split()
+    assert main([*flags, "--runs", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device; the last state that was written whole is in" in said and "--resume" in said
+
+
 def test_a_nonfinite_loss_stops_and_keeps_the_last_good_state(tmp_path):
     run = Run(Options(**TINY, steps=50), _folder(tmp_path / "run"), say=quiet)
     run.save()

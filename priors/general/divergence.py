@@ -37,11 +37,15 @@ class Divergence:
         0 and False for most runs, and before the onset.
         """
         sampler = Sampler(len(progress), generator=generator)
+        # Most runs that explode do so early, many with the very first step (a learning rate that is too large); the rest
+        # at any time. All numbers are drawn for all runs, whether they explode or not: what comes after in the generator
+        # then does not depend on the shares.
         onset = torch.where(sampler.bernoulli(0.3), sampler.log_uniform(1e-3, 0.3), sampler.uniform())
         onset = torch.where(sampler.bernoulli(0.4), progress[:, :1], onset)  # with the first step
         since = (progress - onset).clamp(min=0)
         height, width = sampler.log_uniform(*self.height), sampler.log_uniform(1e-3, 0.3)
         jump = height * (1 - torch.exp(-since / width))
+        # exponential growth that reaches `height` by the end; capped, since an onset close to the end would overflow
         growth = torch.expm1((height.log() * since / (1 - onset).clamp(min=1e-3)).clamp(max=height.log()))
         path = torch.where(sampler.bernoulli(0.6), jump, growth)
         dead = sampler.bernoulli(self.dead)
@@ -53,6 +57,7 @@ class Divergence:
         """Returns which of the points (n, T) are left, and which runs (n,) broke off; one point is always left."""
         sampler = Sampler(len(seen), generator=generator)
         count = seen.sum(1, keepdim=True).float()
+        # 0.999, not 1: the logarithm's smallest value is 1 by rounding now and then, and one point must be left
         soon = 1 + torch.floor(sampler.log_uniform(1, 8) - 0.999)
         left = torch.where(sampler.bernoulli(0.5), soon, torch.floor(1 + sampler.uniform() * (count - 1)))
         broken = sampler.bernoulli(self.to_nan) & (left < count)

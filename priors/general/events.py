@@ -32,6 +32,7 @@ class Effect:
 
     def on(self, trend: Tensor) -> Tensor:
         """Returns trends (n, T) with these gains, in units of the whole; a run that learns nothing gains nothing."""
+        # clamped: a setback of many gains would let a schedule gain as many times more
         learnt = trend.abs().amax(1, keepdim=True).clamp(max=1) if trend.shape[1] else self.total
         return (trend + learnt * self.gain) / (1 + learnt * self.total)
 
@@ -148,6 +149,7 @@ class Events:
             if name != "constant" and len(rows):
                 made = EFFECTS[name](progress[rows], sampler.rows(len(rows)))
                 effect.gain[rows], effect.total[rows], effect.quiet[rows] = made.gain, made.total, made.quiet
+        # what the schedule gains as a share of the whole curve, in which the noise's level counts too
         whole = effect.total / (1 + effect.total)
         tied = (whole > 0) & sampler.bernoulli(self.tied)
         level = torch.where(tied, whole * sampler.log_uniform(*self.ratio), math.nan)

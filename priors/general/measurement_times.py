@@ -98,6 +98,8 @@ class MeasurementTimes:
         done = place + lead
         progress = (done / done[:, -1:].clamp(min=1e-6)).clamp(0, 1)
         curved = done[:, -1:].clamp(min=1) ** sampler.uniform()  # 1: in t; the number of first gaps: in log t
+        # Whoever measures evenly in log t does so because things happen evenly there; with progress linear in t a run of
+        # that kind would learn within its last gaps, and such curves are rare among measured ones.
         growing = torch.tensor([name in GROWING for name in self.spacings], device=chosen.device)[chosen]
         evenly = growing & sampler.bernoulli(self.even)
         progress = torch.where(evenly, torch.log1p(curved * progress) / torch.log1p(curved), progress)
@@ -155,6 +157,7 @@ def _ranks(length: Tensor, points: int, later: int, sampler: Sampler) -> tuple[T
     column = torch.arange(points, device=length.device, dtype=torch.float32)
     cut = points * (length / points).clamp(min=1) ** sampler.uniform()  # from `points` to the run's length
     cut = torch.minimum(torch.where(sampler.bernoulli(0.2), length, cut).round(), length)
+    # ranks are thinned as `lcpfn.context` thins a user's curve, or training would see other contexts than prediction
     stretch = ((cut - 1) / (points - 1)).clamp(min=1)
     context = torch.minimum((column * stretch + 1e-3).floor(), cut - 1)
     rest = length - cut

@@ -23,6 +23,8 @@ def correlated(white: Tensor, rho: float) -> Tensor:
         1.4
     """
     steps = torch.arange(white.shape[1], device=white.device)
+    # x_t = sum_s rho^(t - s) e_s, as one product with a triangular matrix: a loop over points would cost T launches. The
+    # first shock keeps its size and the others shrink by sqrt(1 - rho^2), so that the variance is 1 from the start.
     powers = torch.tril(rho ** (steps[:, None] - steps[None, :]).clamp(min=0).float())
     powers[:, 1:] *= math.sqrt(1 - rho * rho)
     return white @ powers.T
@@ -84,6 +86,7 @@ class Noise:
         if told is not None:
             level = torch.where(told.isnan(), level, told)
         ratio = torch.where(sampler.bernoulli(self.shrinking), sampler.log_uniform(*self.last), 1.0)
+        # of those that do not shrink, so that `growing` is a share of all runs
         grows = sampler.bernoulli(self.growing / (1 - self.shrinking))
         ratio = torch.where((ratio == 1) & grows, sampler.log_uniform(1, 3), ratio)
         return level * ratio ** (progress ** sampler.log_uniform(0.2, 2))
@@ -94,6 +97,7 @@ class Noise:
         heavy = sampler.bernoulli(self.heavy)
         outlier = heavy & (sampler.uniform(columns=progress.shape[1]) < sampler.log_uniform(0.01, 0.3))
         z = torch.where(outlier, z * sampler.log_uniform(2, 6), z)
+        # one uniform number says both whether the noise is correlated (the first `correlated` of it) and by how much
         group = (sampler.uniform()[:, 0] / max(self.correlated, 1e-9) * len(CORRELATIONS)).long()
         for place, rho in enumerate(CORRELATIONS):
             rows = (group == place).nonzero()[:, 0]

@@ -153,11 +153,14 @@ class General:
         made = self.acceptance.drawn(lambda p: self._measured(p, generator), timeline.progress, generator=generator)
         sampler = Sampler(len(timeline.t), generator=generator)
         seen, broken = self.divergence.breaks(timeline.seen, generator=generator)
+        # people stop a run at a target; how long it is then tells nothing of what would have come
         seen = self._stop(made.y * made.sign, seen, broken, sampler)
         count = seen.sum(1, keepdim=True)
         last = timeline.t.gather(1, (count - 1).clamp(min=0))[:, 0] if timeline.t.shape[1] else timeline.end
         whole = count[:, 0] == timeline.seen.sum(1)
         end = torch.where(whole | broken, timeline.end, last)
+        # The end is that of the plan where a run broke off: known to whoever planned it. A run that was stopped at its
+        # target ends there.
         horizon = torch.where(sampler.bernoulli(self.horizon_known)[:, 0], end, math.nan)
         planned = torch.where(broken, timeline.seen.sum(1), count[:, 0])
         parts = {name: getattr(made, name)[:, 0] for name in ("lower", "upper", "sign", "unit")}

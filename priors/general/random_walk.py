@@ -56,9 +56,11 @@ def walk(clock: Tensor, sampler: Sampler, smooth: Tensor) -> Tensor:
     """
     gaps = torch.diff(clock, dim=1, prepend=torch.zeros_like(clock[:, :1])).clamp(min=0)
     root, step = gaps.sqrt(), sampler.normal(clock.shape[1])
+    # increments over gaps of any size are exact, not an Euler step: a run thinned to few points has the same law
     rough = root * step
     # over a gap h a walk that starts at 0 has the integral N(0, h^3 / 3), of which h / 2 of its end is the mean
     slope = rough.cumsum(1)
     before = slope - rough
     moved = gaps * (before + 0.5 * rough) + gaps * root * sampler.normal(clock.shape[1]) / 12**0.5
+    # the integral of a walk has variance 1/3 at clock 1
     return torch.where(smooth, 3**0.5 * moved, rough).cumsum(1)

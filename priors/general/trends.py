@@ -27,6 +27,7 @@ def from_start_to_end(values: Tensor, p: Tensor) -> Tensor:
     """
     start, end = values[:, :1], values[:, -1:]
     gain = end - start
+    # negated, so that NaN counts as flat; below this ratio float32 has too few digits left for a curve
     flat = ~(gain.abs() > 2e-3 * (1e-2 + start.abs()))
     scaled = (values - start) / torch.where(flat, torch.ones_like(gain), gain)
     return torch.where(flat | ~torch.isfinite(scaled), p, scaled)[:, 1:-1].clamp(-0.5, 1.5)
