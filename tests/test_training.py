@@ -14,9 +14,9 @@ import torch
 from safetensors.numpy import load_file
 
 from lcpfn import Checkpoint, files
-from lcpfn.network.config import KINDS
 from lcpfn.priors import Paper
 from lcpfn.priors.shared_times import draw_times
+from lcpfn.query import KINDS
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, Run, state, train
 from lcpfn.training.command import main, options, parser
 from lcpfn.training.questions import QuestionLaw, draw, split

@@ -33,7 +33,7 @@ def highest(engine: PFN, prior: Prior, count: int, *, random: torch.Generator) -
         count: of curves.
         random: where they come from.
     """
-    limit = engine.engine.config.limit
+    limit = engine.inference.config.limit
     runs = as_runs(prior).sample_runs(count, limit, 1, generator=random)
     y = torch.where(runs.seen & torch.isfinite(runs.y), runs.y, torch.nan)[:, :limit].double().numpy()
     t = runs.t[:, :limit].double().numpy()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcpfn.network.config import KINDS, OUTCOMES
+from lcpfn.network.config import OUTCOMES
 from lcpfn.priors import Curves
+from lcpfn.query import KINDS
 
 EARLY = 1.5  # questions about runs: the share of the run that is seen is a uniform number to this power
 EXPLOSION = 30.0  # a value so many gains worse than all before is no answer: divergence is an outcome of its own
@@ -59,7 +60,7 @@ class QuestionLaw:
 
     Attributes:
         questions: number of questions about values.
-        shares: of the kinds among them, in the order of `lcpfn.network.config.KINDS`.
+        shares: of the kinds among them, in the order of `lcpfn.query.KINDS`.
         early: the share of the run that is seen is a uniform number to this power.
         final: of the questions this share, or more, is about the last point.
         one_cut: all questions of a batch share one cut-off of at least one point: a layout may need that.

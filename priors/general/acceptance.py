@@ -53,7 +53,7 @@ class Acceptance:
             last = upward.gather(1, shown.sum(1, keepdim=True) - 1)[:, 0]
             # in ranges of what was seen, so that neither the unit nor the offset of the metric matters
             r = torch.where(top > bottom, (upward[:, -1] - last) / (top - bottom), 0.0)  # no range, no measure
-            # density * (rise / r) leaves of a tail like 1 / r^2 one like 1 / r^3: rare, but never impossible
+            # a tail of r like 1 / r^2 becomes one like 1 / r^3: rare, never impossible
             chance = torch.minimum(chance, torch.where(r > rise, rise / r, 1.0))
             chance = torch.minimum(chance, torch.where(r < -self.fall, self.fall / -r, 1.0))
         return chance.clamp(min=self.least)
@@ -64,8 +64,8 @@ class Acceptance:
         if self.least == 1 or progress.shape[1] < 3:
             return made
         rows, part = torch.arange(len(progress), device=progress.device), made
-        # Rejection, row by row: those that go are drawn anew with times of their own kept, so the law of the times is not
-        # bent by which runs stay. It ends, since no chance is less than `least`.
+        # Rejection, row by row: runs that go are drawn anew at the same times, so that which runs stay does not bend the
+        # law of the times. It ends, since no chance is less than `least`.
         while len(rows):
             chance = self.chances(part.y * part.sign, progress[rows])
             stays = Sampler(len(rows), generator=generator).uniform()[:, 0] < chance

@@ -37,9 +37,8 @@ class Divergence:
         0 and False for most runs, and before the onset.
         """
         sampler = Sampler(len(progress), generator=generator)
-        # Most runs that explode do so early, many with the very first step (a learning rate that is too large); the rest
-        # at any time. All numbers are drawn for all runs, whether they explode or not: what comes after in the generator
-        # then does not depend on the shares.
+        # Many explode with the very first step, as with a learning rate that is too large. All numbers
+        # are drawn for all runs, whether they explode or not: what is drawn afterwards does not depend on the shares.
         onset = torch.where(sampler.bernoulli(0.3), sampler.log_uniform(1e-3, 0.3), sampler.uniform())
         onset = torch.where(sampler.bernoulli(0.4), progress[:, :1], onset)  # with the first step
         since = (progress - onset).clamp(min=0)

@@ -98,8 +98,8 @@ class MeasurementTimes:
         done = place + lead
         progress = (done / done[:, -1:].clamp(min=1e-6)).clamp(0, 1)
         curved = done[:, -1:].clamp(min=1) ** sampler.uniform()  # 1: in t; the number of first gaps: in log t
-        # Whoever measures evenly in log t does so because things happen evenly there; with progress linear in t a run of
-        # that kind would learn within its last gaps, and such curves are rare among measured ones.
+        # Whoever measures evenly in log t does so because things happen evenly there; with progress linear in t such a
+        # run would learn within its last gaps.
         growing = torch.tensor([name in GROWING for name in self.spacings], device=chosen.device)[chosen]
         evenly = growing & sampler.bernoulli(self.even)
         progress = torch.where(evenly, torch.log1p(curved * progress) / torch.log1p(curved), progress)

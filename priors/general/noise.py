@@ -23,8 +23,8 @@ def correlated(white: Tensor, rho: float) -> Tensor:
         1.4
     """
     steps = torch.arange(white.shape[1], device=white.device)
-    # x_t = sum_s rho^(t - s) e_s, as one product with a triangular matrix: a loop over points would cost T launches. The
-    # first shock keeps its size and the others shrink by sqrt(1 - rho^2), so that the variance is 1 from the start.
+    # x_t = sum_s rho^(t - s) e_s as one product with a triangular matrix, without a loop over points. The first shock
+    # keeps its size, the others shrink by sqrt(1 - rho^2), so that the variance is the same from the first point on.
     powers = torch.tril(rho ** (steps[:, None] - steps[None, :]).clamp(min=0).float())
     powers[:, 1:] *= math.sqrt(1 - rho * rho)
     return white @ powers.T
