@@ -64,8 +64,8 @@ class Acceptance:
         if self.least == 1 or progress.shape[1] < 3:
             return made
         rows, part = torch.arange(len(progress), device=progress.device), made
-        # Rejection, row by row: runs that go are drawn anew at the same times, so that which runs stay does not bend the
-        # law of the times. It ends, since no chance is less than `least`.
+        # Rejection, row by row: runs that go are drawn anew at the same times, so that which runs stay does not bend
+        # the law of the times. It ends, since no chance is less than `least`.
         while len(rows):
             chance = self.chances(part.y * part.sign, progress[rows])
             stays = Sampler(len(rows), generator=generator).uniform()[:, 0] < chance
