@@ -16,11 +16,11 @@ from lcpfn.network.config import OUTCOMES, ModelConfig
 from lcpfn.pfn import PFN
 from lcpfn.prepare import tamed
 from lcpfn.priors import Curves, General, Paper
-from lcpfn.priors.divergence import Divergence
+from lcpfn.priors.general.divergence import Divergence
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.parent import Parent
-from lcpfn.training.questions import EXPLODED, draw_of_runs, draw_outcomes
+from lcpfn.training.questions import EXPLOSION, QuestionLaw, draw, draw_outcomes
 
 KNOWING = dataclasses.replace(TINY, divergence=True)
 TRAINED = dict(
@@ -49,7 +49,7 @@ def test_outcomes_are_what_happened() -> None:
             assert t[:after].max(initial=0) < when <= float(curves.end[b]) * (1 + 1e-6)
             outcome = "goes on"
             later = y[after:][t[after:] <= when]
-            if after and len(later) and later.min() < y[:after].min() - EXPLODED * float(curves.unit[b]):
+            if after and len(later) and later.min() < y[:after].min() - EXPLOSION * float(curves.unit[b]):
                 outcome = "exploded"
             if curves.diverged[b] and when > t[-1]:
                 outcome = "broke off"
@@ -72,7 +72,9 @@ def test_points_seen_and_asked_times_say_nothing_of_what_came() -> None:
     true = float(curves.diverged[there].float().mean())
     n = int(among.sum())
     assert n > 400 and abs(said - true) < 4 * (true * (1 - true) / n) ** 0.5
-    naive = draw_of_runs(curves, 12, (1.0, 0.0, 0.0), 100, generator=torch.Generator().manual_seed(1))
+    naive = draw(
+        curves, QuestionLaw(questions=12, shares=(1.0, 0.0, 0.0)), 100, generator=torch.Generator().manual_seed(1)
+    )
     assert naive.valid is not None  # the bias that this is about: cut-offs drawn among the points that came
     few = (naive.after == 3) & naive.valid & middling[:, None]
     biased = float(curves.diverged[:, None].expand_as(few)[few].float().mean())

@@ -10,11 +10,11 @@ from scipy import stats
 from statistical import RATE
 
 from lcpfn.priors import General, by_name
-from lcpfn.priors.hindsight import Hindsight
-from lcpfn.priors.scales import Measured
+from lcpfn.priors.general.acceptance import Acceptance
+from lcpfn.priors.general.scales import Measured
 
 PROGRESS = torch.linspace(0, 1, 21)
-LAW = Hindsight(places=(0.2,), rise=(2.0,), fall=0.5, least=0.05)
+LAW = Acceptance(places=(0.2,), rise=(2.0,), fall=0.5, least=0.05)
 
 
 def curve(last: float, *, seen: float = 1.0) -> list[float]:
@@ -61,7 +61,7 @@ def test_runs_stay_as_often_as_the_law_says() -> None:
 def test_a_metric_to_be_minimised_is_turned() -> None:
     column, seen = torch.ones(1, 1), []
 
-    class Law(Hindsight):
+    class Law(Acceptance):
         def chances(self, upward: torch.Tensor, progress: torch.Tensor) -> torch.Tensor:
             seen.append(upward)
             return torch.ones(len(upward))
@@ -75,9 +75,9 @@ def test_the_general_prior_has_fewer_such_runs() -> None:
     def far(prior: General) -> np.ndarray:
         runs = prior.sample_runs(4000, 100, 28, generator=torch.Generator().manual_seed(1)).upward()
         progress = torch.linspace(0, 1, 128).expand(len(runs), -1)
-        return (Hindsight(least=0.01).chances(runs.y.double(), progress) < 0.3).double().numpy()
+        return (Acceptance(least=0.01).chances(runs.y.double(), progress) < 0.3).double().numpy()
 
-    free, held = far(General(hindsight=Hindsight(least=1.0))), far(General())
+    free, held = far(General(acceptance=Acceptance(least=1.0))), far(General())
     error = math.sqrt(2 * free.mean() * (1 - free.mean()) / len(free))
     assert free.mean() - held.mean() > 4 * error, (free.mean(), held.mean())
     assert held.mean() > 0, "rarer, not impossible"
@@ -94,10 +94,10 @@ def test_the_general_prior_has_fewer_such_runs() -> None:
 )
 def test_wrong_laws_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Hindsight(**wrong)
+        Acceptance(**wrong)
 
 
 def test_it_travels_as_json() -> None:
-    prior = General(hindsight=Hindsight(places=(0.3,), rise=(5.0,)))
+    prior = General(acceptance=Acceptance(places=(0.3,), rise=(5.0,)))
     assert by_name("general", prior.parameters()) == prior != General()
-    assert prior.parameters()["hindsight"] == {"places": [0.3], "rise": [5.0], "fall": 0.3, "least": 0.06}
+    assert prior.parameters()["acceptance"] == {"places": [0.3], "rise": [5.0], "fall": 0.3, "least": 0.06}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lcpfn.priors.dice import Dice, check_shares
+from lcpfn.priors.general.sampling import Sampler, check_shares
 
-LEVELS = ("ordinary", "smooth", "loud", "none")
+NOISE_LEVELS = ("ordinary", "smooth", "loud", "none")
 CORRELATIONS = (0.3, 0.6, 0.8, 0.9, 0.95, 0.99)  # between neighbouring points, of runs whose noise is correlated
 
 
@@ -23,6 +23,8 @@ def correlated(white: Tensor, rho: float) -> Tensor:
         1.4
     """
     steps = torch.arange(white.shape[1], device=white.device)
+    # x_t = sum_s rho^(t - s) e_s as one product with a triangular matrix, without a loop over points. The first shock
+    # keeps its size, the others shrink by sqrt(1 - rho^2), so that the variance is the same from the first point on.
     powers = torch.tril(rho ** (steps[:, None] - steps[None, :]).clamp(min=0).float())
     powers[:, 1:] *= math.sqrt(1 - rho * rho)
     return white @ powers.T
@@ -59,7 +61,7 @@ class Noise:
     wild: float = 0.14
 
     def __post_init__(self) -> None:
-        check_shares(self.levels, LEVELS, "levels")
+        check_shares(self.levels, NOISE_LEVELS, "levels")
         for name in ("ordinary", "smooth", "loud", "last"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
@@ -71,36 +73,38 @@ class Noise:
             told: Standard deviations at the start, (n, 1), NaN where they are to be drawn; all of them, if not given.
             generator: Where the numbers come from.
         """
-        dice = Dice(len(progress), generator=generator)
-        return self.level(progress, dice, told) * self.standard(progress, dice)
+        sampler = Sampler(len(progress), generator=generator)
+        return self.level(progress, sampler, told) * self.standard(progress, sampler)
 
-    def level(self, progress: Tensor, dice: Dice, told: Tensor | None = None) -> Tensor:
+    def level(self, progress: Tensor, sampler: Sampler, told: Tensor | None = None) -> Tensor:
         """Returns standard deviations, (n, T)."""
-        chosen = dice.choose(self.levels)[:, None]
+        chosen = sampler.categorical(self.levels)[:, None]
         level = torch.zeros_like(progress[:, :1])
         for place, name in enumerate(self.levels):
             if name != "none":
-                level = torch.where(chosen == place, dice.log_uniform(*getattr(self, name)), level)
+                level = torch.where(chosen == place, sampler.log_uniform(*getattr(self, name)), level)
         if told is not None:
             level = torch.where(told.isnan(), level, told)
-        ratio = torch.where(dice.coin(self.shrinking), dice.log_uniform(*self.last), 1.0)
-        grows = dice.coin(self.growing / (1 - self.shrinking))
-        ratio = torch.where((ratio == 1) & grows, dice.log_uniform(1, 3), ratio)
-        return level * ratio ** (progress ** dice.log_uniform(0.2, 2))
+        ratio = torch.where(sampler.bernoulli(self.shrinking), sampler.log_uniform(*self.last), 1.0)
+        # of those that do not shrink, so that `growing` is a share of all runs
+        grows = sampler.bernoulli(self.growing / (1 - self.shrinking))
+        ratio = torch.where((ratio == 1) & grows, sampler.log_uniform(1, 3), ratio)
+        return level * ratio ** (progress ** sampler.log_uniform(0.2, 2))
 
-    def standard(self, progress: Tensor, dice: Dice) -> Tensor:
+    def standard(self, progress: Tensor, sampler: Sampler) -> Tensor:
         """Returns noise of level 1, (n, T)."""
-        z = dice.normal(progress.shape[1])
-        heavy = dice.coin(self.heavy)
-        outlier = heavy & (dice.uniform(columns=progress.shape[1]) < dice.log_uniform(0.01, 0.3))
-        z = torch.where(outlier, z * dice.log_uniform(2, 6), z)
-        group = (dice.uniform()[:, 0] / max(self.correlated, 1e-9) * len(CORRELATIONS)).long()
+        z = sampler.normal(progress.shape[1])
+        heavy = sampler.bernoulli(self.heavy)
+        outlier = heavy & (sampler.uniform(columns=progress.shape[1]) < sampler.log_uniform(0.01, 0.3))
+        z = torch.where(outlier, z * sampler.log_uniform(2, 6), z)
+        # one uniform number says both whether the noise is correlated (the first `correlated` of it) and by how much
+        group = (sampler.uniform()[:, 0] / max(self.correlated, 1e-9) * len(CORRELATIONS)).long()
         for place, rho in enumerate(CORRELATIONS):
             rows = (group == place).nonzero()[:, 0]
             if len(rows) and self.correlated > 0:
                 z[rows] = correlated(z[rows], rho)
         return z
 
-    def first(self, dice: Dice) -> Tensor:
+    def first(self, sampler: Sampler) -> Tensor:
         """Returns how far the first points lie on the bad side, (n, 1), 0 for most."""
-        return torch.where(dice.coin(self.wild), dice.log_uniform(0.3, 30), 0.0)
+        return torch.where(sampler.bernoulli(self.wild), sampler.log_uniform(0.3, 30), 0.0)

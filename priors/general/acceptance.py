@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcpfn.priors.dice import Dice
-from lcpfn.priors.scales import Measured
+from lcpfn.priors.general.sampling import Sampler
+from lcpfn.priors.general.scales import Measured
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hindsight:
+class Acceptance:
     """Law of which runs stay, by the gain still to come over the range seen so far, r, at a few places of the run.
 
     At each place a run with r above `rise` has the chance rise / r, one with r below -fall the chance fall / -r, none
@@ -51,7 +51,9 @@ class Hindsight:
             top = torch.where(shown, upward, -math.inf).amax(1)
             bottom = torch.where(shown, upward, math.inf).amin(1)
             last = upward.gather(1, shown.sum(1, keepdim=True) - 1)[:, 0]
+            # in ranges of what was seen, so that neither the unit nor the offset of the metric matters
             r = torch.where(top > bottom, (upward[:, -1] - last) / (top - bottom), 0.0)  # no range, no measure
+            # a tail of r like 1 / r^2 becomes one like 1 / r^3: rare, never impossible
             chance = torch.minimum(chance, torch.where(r > rise, rise / r, 1.0))
             chance = torch.minimum(chance, torch.where(r < -self.fall, self.fall / -r, 1.0))
         return chance.clamp(min=self.least)
@@ -62,9 +64,11 @@ class Hindsight:
         if self.least == 1 or progress.shape[1] < 3:
             return made
         rows, part = torch.arange(len(progress), device=progress.device), made
+        # Rejection, row by row: runs that go are drawn anew at the same times, so that which runs stay does not bend
+        # the law of the times. It ends, since no chance is less than `least`.
         while len(rows):
             chance = self.chances(part.y * part.sign, progress[rows])
-            stays = Dice(len(rows), generator=generator).uniform()[:, 0] < chance
+            stays = Sampler(len(rows), generator=generator).uniform()[:, 0] < chance
             rows = rows[~stays]
             if len(rows):
                 part = draw(progress[rows])

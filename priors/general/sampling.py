@@ -1,4 +1,4 @@
-"""Draws for one batch of curves: numbers, choices and coins, a row a curve, all from one generator."""
+"""Random numbers for one batch of curves, a row a curve, all from one generator."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-Shape = Callable[[Tensor, "Dice"], Tensor]  # positions (m, T) and dice of m rows to values (m, T)
+Shape = Callable[[Tensor, "Sampler"], Tensor]  # positions (m, T) and a sampler of m rows to values (m, T)
 
 
-class Dice:
+class Sampler:
     """Random numbers for n curves, each (n, 1), so that they broadcast against points (n, T).
 
     Args:
@@ -19,17 +19,17 @@ class Dice:
         generator: Where the numbers come from, and on which device they are.
 
     Example:
-        >>> dice = Dice(3, generator=torch.Generator().manual_seed(0))
-        >>> dice.uniform(2, 5).shape
+        >>> sampler = Sampler(3, generator=torch.Generator().manual_seed(0))
+        >>> sampler.uniform(2, 5).shape
         torch.Size([3, 1])
     """
 
     def __init__(self, n: int, *, generator: torch.Generator) -> None:
         self.n, self.generator, self.device = n, generator, generator.device
 
-    def rows(self, n: int) -> Dice:
-        """Returns dice for n rows from the same generator."""
-        return Dice(n, generator=self.generator)
+    def rows(self, n: int) -> Sampler:
+        """Returns a sampler of n rows from the same generator."""
+        return Sampler(n, generator=self.generator)
 
     def uniform(self, low: float = 0.0, high: float = 1.0, columns: int = 1) -> Tensor:
         """Returns uniform numbers, (n, columns)."""
@@ -44,16 +44,16 @@ class Dice:
         """Returns standard normal numbers, (n, columns)."""
         return torch.randn(self.n, columns, generator=self.generator, device=self.device)
 
-    def coin(self, share: float, columns: int = 1) -> Tensor:
+    def bernoulli(self, share: float, columns: int = 1) -> Tensor:
         """Returns True with probability `share`, (n, columns) bool."""
         return self.uniform(columns=columns) < share
 
-    def pick(self, values: Sequence[float]) -> Tensor:
+    def choice(self, values: Sequence[float]) -> Tensor:
         """Returns one of the values, all equally likely, (n, 1)."""
         index = torch.randint(len(values), (self.n, 1), generator=self.generator, device=self.device)
         return torch.tensor(values, dtype=torch.float32, device=self.device)[index]
 
-    def choose(self, shares: Mapping[str, float]) -> Tensor:
+    def categorical(self, shares: Mapping[str, float]) -> Tensor:
         """Returns the place of one of the names, drawn with these shares, (n,) int64.
 
         Args:
@@ -68,7 +68,7 @@ class Dice:
 
         Only the rows that chose a shape are computed with it.
         """
-        chosen = self.choose(shares)
+        chosen = self.categorical(shares)
         values = torch.empty_like(p)
         for place, name in enumerate(shares):
             rows = (chosen == place).nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""Wandering: slow moves of a run that no formula has, such as the luck of an agent or of a path through a landscape."""
+"""Random walks: slow moves of a run that no formula has, such as an agent's luck or a path through a landscape."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcpfn.priors.dice import Dice
+from lcpfn.priors.general.sampling import Sampler
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wander:
-    """Law of wandering: a random walk over the run, or a smooth one whose slope walks, in gains of the trend.
+class RandomWalk:
+    """Law of random walks over the run, rough ones or smooth ones whose slope walks, in gains of the trend.
 
     Attributes:
-        share: Of runs that wander.
+        share: Of runs with a random walk.
         size: Smallest and largest standard deviation at the end of the run; the logarithm is uniform.
         smooth: Share of these whose slope walks.
         pace: Smallest and largest exponent of progress by which the walk's clock runs: below 1 most of it comes early.
@@ -38,27 +38,29 @@ class Wander:
     def sample(self, progress: Tensor, *, generator: torch.Generator) -> Tensor:
         """Returns how far n runs have wandered at their progress (n, T), 0 to 1, increasing: (n, T), mean 0."""
         path = torch.zeros_like(progress)
-        rows = Dice(len(progress), generator=generator).coin(self.share)[:, 0].nonzero()[:, 0]
+        rows = Sampler(len(progress), generator=generator).bernoulli(self.share)[:, 0].nonzero()[:, 0]
         if len(rows) and progress.shape[1]:
-            dice = Dice(len(rows), generator=generator)
-            clock = progress[rows] ** dice.log_uniform(*self.pace)
-            path[rows] = dice.log_uniform(*self.size) * walk(clock, dice, dice.coin(self.smooth))
+            sampler = Sampler(len(rows), generator=generator)
+            clock = progress[rows] ** sampler.log_uniform(*self.pace)
+            path[rows] = sampler.log_uniform(*self.size) * walk(clock, sampler, sampler.bernoulli(self.smooth))
         return path
 
 
-def walk(clock: Tensor, dice: Dice, smooth: Tensor) -> Tensor:
+def walk(clock: Tensor, sampler: Sampler, smooth: Tensor) -> Tensor:
     """Returns n random walks (n, T), 0 at clock 0, of variance 1 at clock 1, at the clock (n, T), increasing.
 
     Args:
         clock: Times.
-        dice: Of n rows.
+        sampler: Of n rows.
         smooth: (n, 1) whether it is the slope that walks; drawn exactly, whatever the gaps.
     """
     gaps = torch.diff(clock, dim=1, prepend=torch.zeros_like(clock[:, :1])).clamp(min=0)
-    root, step = gaps.sqrt(), dice.normal(clock.shape[1])
+    root, step = gaps.sqrt(), sampler.normal(clock.shape[1])
+    # increments over gaps of any size are exact, not an Euler step: a run thinned to few points has the same law
     rough = root * step
     # over a gap h a walk that starts at 0 has the integral N(0, h^3 / 3), of which h / 2 of its end is the mean
     slope = rough.cumsum(1)
     before = slope - rough
-    moved = gaps * (before + 0.5 * rough) + gaps * root * dice.normal(clock.shape[1]) / 12**0.5
+    moved = gaps * (before + 0.5 * rough) + gaps * root * sampler.normal(clock.shape[1]) / 12**0.5
+    # the integral of a walk has variance 1/3 at clock 1
     return torch.where(smooth, 3**0.5 * moved, rough).cumsum(1)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lcpfn.priors.dice import Dice, check_shares
+from lcpfn.priors.general.sampling import Sampler, check_shares
 
 METRICS = ("accuracy", "error", "loss", "reward")
 MOST = 1e7  # gains: farther than this nothing is told apart, and float32 keeps its digits
@@ -56,59 +56,63 @@ def warp(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where((g >= 0) & (g <= 1), 1 - (1 - inside**a) ** b, g)
 
 
-def _small(dice: Dice, share: float) -> Tensor:
+def _small(sampler: Sampler, share: float) -> Tensor:
     """(n, 1) shares of what could be gained: uniform, or in a share of the curves tiny."""
-    return torch.where(dice.coin(share), dice.log_uniform(1e-3, 1), dice.uniform(0.05, 1))
+    return torch.where(sampler.bernoulli(share), sampler.log_uniform(1e-3, 1), sampler.uniform(0.05, 1))
 
 
-def accuracy(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, success: float = 0.0) -> Measured:
+def accuracy(g: Tensor, e: Tensor, x: Tensor, sampler: Sampler, *, success: float = 0.0) -> Measured:
     """Returns values in (0, 1) or (0, 100), sometimes quantised to k/n, from chance upward.
 
     A share `success` are success rates: of few attempts, from none upward, and most could do more than all.
     """
-    return _fraction(g, e, x, dice, sign=1.0, success=success)
+    return _fraction(g, e, x, sampler, sign=1.0, success=success)
 
 
-def error(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, success: float = 0.0) -> Measured:
+def error(g: Tensor, e: Tensor, x: Tensor, sampler: Sampler, *, success: float = 0.0) -> Measured:
     """Returns error rates in (0, 1) or (0, 100): what an accuracy lacks."""
-    return _fraction(g, e, x, dice, sign=-1.0, success=success)
+    return _fraction(g, e, x, sampler, sign=-1.0, success=success)
 
 
-def _fraction(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, sign: float, success: float) -> Measured:
-    chance = torch.where(dice.coin(0.5), 1 / dice.pick((2, 3, 5, 10, 20, 100, 1000)), dice.uniform(0, 0.9))
-    chance = torch.where(dice.coin(0.15), 0.0, chance)
-    top = chance + (1 - chance) * torch.where(dice.coin(0.15), 1.0, _small(dice, 0.3))
-    tried = dice.coin(success)
+def _fraction(g: Tensor, e: Tensor, x: Tensor, sampler: Sampler, *, sign: float, success: float) -> Measured:
+    chance = torch.where(
+        sampler.bernoulli(0.5), 1 / sampler.choice((2, 3, 5, 10, 20, 100, 1000)), sampler.uniform(0, 0.9)
+    )
+    chance = torch.where(sampler.bernoulli(0.15), 0.0, chance)
+    top = chance + (1 - chance) * torch.where(sampler.bernoulli(0.15), 1.0, _small(sampler, 0.3))
+    tried = sampler.bernoulli(success)
     chance = torch.where(tried, 0.0, chance)
-    top = torch.where(tried & dice.coin(0.75), dice.log_uniform(1, 2), top)
+    top = torch.where(tried & sampler.bernoulli(0.75), sampler.log_uniform(1, 2), top)
     gain = top - chance
-    lowest = torch.where(dice.coin(0.3), -MOST, 0.0)  # a network that broke down guesses: it is at chance, not at 0
+    lowest = torch.where(
+        sampler.bernoulli(0.3), -MOST, 0.0
+    )  # a network that broke down guesses: it is at chance, not at 0
     g = g.clamp(min=-1)  # far below chance nothing stays
     g = torch.where(x > 0, torch.maximum(g - x, torch.minimum(g, lowest)), g)
     signal = (chance + gain * g.clamp(-MOST, MOST)).clamp(0, 1)
-    fading = dice.coin(0.4) | tried  # the noise of these is next to none at the bounds
+    fading = sampler.bernoulli(0.4) | tried  # the noise of these is next to none at the bounds
     spread = torch.where(fading, 2 * (signal * (1 - signal)).sqrt() + 0.02, 1.0)
     y = (chance + gain * (g + e * spread).clamp(-MOST, MOST)).clamp(0, 1)
-    cases = torch.where(dice.coin(0.2), dice.pick((10, 20, 50)), dice.log_uniform(50, 2e4)).round()
-    cases = torch.where(tried, dice.pick((10, 20, 50, 100)), cases)
-    y = torch.where(dice.coin(0.4) | tried, (y * cases).round() / cases, y)
-    full = torch.where(dice.coin(0.3), 100.0, 1.0)
-    known = torch.where(dice.coin(0.85), 0.0, math.inf)
+    cases = torch.where(sampler.bernoulli(0.2), sampler.choice((10, 20, 50)), sampler.log_uniform(50, 2e4)).round()
+    cases = torch.where(tried, sampler.choice((10, 20, 50, 100)), cases)
+    y = torch.where(sampler.bernoulli(0.4) | tried, (y * cases).round() / cases, y)
+    full = torch.where(sampler.bernoulli(0.3), 100.0, 1.0)
+    known = torch.where(sampler.bernoulli(0.85), 0.0, math.inf)
     if sign < 0:
         y, signal = 1 - y, 1 - signal
     return Measured(y * full, signal * full, -known, full + known, torch.full_like(full, sign), gain * full)
 
 
-def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, left: float = 0.0, vanishing: float = 0.0) -> Measured:
+def loss(g: Tensor, e: Tensor, x: Tensor, sampler: Sampler, *, left: float = 0.0, vanishing: float = 0.0) -> Measured:
     """Returns positive values from 1e-3 to 1e3 that fall to a floor, evenly or in their logarithm.
 
     What they have left in the end is a share of their start: `left` at least for most, close to none for a share
     `vanishing`.
     """
-    start = torch.where(dice.coin(0.5), dice.log_uniform(0.2, 12), dice.log_uniform(1e-3, 1e3))
-    kept = torch.where(dice.coin(0.35), 1 - dice.log_uniform(1e-3, 1), dice.uniform(left, 1))
-    kept = torch.where(dice.coin(vanishing), dice.log_uniform(1e-3, 0.3), kept).clamp(1e-4, 0.999)
-    geometric = dice.coin(0.4)
+    start = torch.where(sampler.bernoulli(0.5), sampler.log_uniform(0.2, 12), sampler.log_uniform(1e-3, 1e3))
+    kept = torch.where(sampler.bernoulli(0.35), 1 - sampler.log_uniform(1e-3, 1), sampler.uniform(left, 1))
+    kept = torch.where(sampler.bernoulli(vanishing), sampler.log_uniform(1e-3, 0.3), kept).clamp(1e-4, 0.999)
+    geometric = sampler.bernoulli(0.4)
     gain = start * (1 - kept)
     rate = -kept.log()
 
@@ -120,7 +124,7 @@ def loss(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, left: float = 0.0, vani
         return torch.where(geometric, curved + gain * (-2 - g).clamp(min=0, max=MOST), even)
 
     signal, y = value(g - x), value(g - x + e)
-    known = torch.where(dice.coin(0.75), 0.0, -math.inf)
+    known = torch.where(sampler.bernoulli(0.75), 0.0, -math.inf)
     top = torch.full_like(known, math.inf)
     return Measured(y, signal, known, top, torch.full_like(known, -1.0), gain)
 
@@ -130,29 +134,29 @@ def capped(v: Tensor, top: Tensor, bend: Tensor) -> Tensor:
     return top - bend * torch.nn.functional.softplus((top - v) / bend)
 
 
-def reward(g: Tensor, e: Tensor, x: Tensor, dice: Dice, *, rising: float = 0.0) -> Measured:
+def reward(g: Tensor, e: Tensor, x: Tensor, sampler: Sampler, *, rising: float = 0.0) -> Measured:
     """Returns values of any scale, upward or (as log likelihoods, negated) downward: without bounds, or above 0.
 
     Many run into a ceiling that nobody states, such as the score of an episode without a fault. The noise of a share
     `rising` rises with the reward: an agent that does nothing has nothing to lose.
     """
-    gain = dice.log_uniform(1e-2, 1e4)
-    above = dice.coin(0.35)
-    start = torch.where(above, dice.uniform(0, 0.2) * dice.coin(0.6), 3 * dice.normal())
-    top, bend, has = dice.log_uniform(0.3, 1.1), dice.log_uniform(3e-3, 0.2), dice.coin(0.4)
-    e = torch.where(dice.coin(rising), e * (g.abs() + dice.log_uniform(1e-3, 0.3)).clamp(max=3), e)
+    gain = sampler.log_uniform(1e-2, 1e4)
+    above = sampler.bernoulli(0.35)
+    start = torch.where(above, sampler.uniform(0, 0.2) * sampler.bernoulli(0.6), 3 * sampler.normal())
+    top, bend, has = sampler.log_uniform(0.3, 1.1), sampler.log_uniform(3e-3, 0.2), sampler.bernoulli(0.4)
+    e = torch.where(sampler.bernoulli(rising), e * (g.abs() + sampler.log_uniform(1e-3, 0.3)).clamp(max=3), e)
     values = (v.clamp(-MOST, MOST) for v in (g - x, g + e - x))
     signal, y = (start + torch.where(has, capped(v, top, bend), v) for v in values)
     signal, y = (torch.where(above, v.clamp(min=0), v) for v in (signal, y))
-    low = torch.where(above & dice.coin(0.5), 0.0, -math.inf)
-    down = dice.coin(0.2)
+    low = torch.where(above & sampler.bernoulli(0.5), 0.0, -math.inf)
+    down = sampler.bernoulli(0.2)
     sign = torch.where(down, -1.0, 1.0)
     lower, upper = torch.where(down, -math.inf, low), torch.where(down, -low, math.inf)
     return Measured(sign * gain * y, sign * gain * signal, lower, upper, sign, gain)
 
 
-Kind = Callable[[Tensor, Tensor, Tensor, Dice], Measured]
-KINDS: dict[str, Kind] = {"accuracy": accuracy, "error": error, "loss": loss, "reward": reward}
+MetricMap = Callable[[Tensor, Tensor, Tensor, Sampler], Measured]
+METRIC_MAPS: dict[str, MetricMap] = {"accuracy": accuracy, "error": error, "loss": loss, "reward": reward}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +187,9 @@ class Scales:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
 
-    def metric(self, dice: Dice) -> Tensor:
+    def metric(self, sampler: Sampler) -> Tensor:
         """Returns the places in `metrics` of n independent metrics, (n,) int64."""
-        return dice.choose(self.metrics)
+        return sampler.categorical(self.metrics)
 
     def sample(
         self, g: Tensor, e: Tensor, x: Tensor, metrics: Tensor | None = None, *, generator: torch.Generator
@@ -199,12 +203,12 @@ class Scales:
             metrics: Places of the metrics, (n,), as `metric` draws them; if not given, they are drawn.
             generator: Where the numbers come from.
         """
-        dice = Dice(len(g), generator=generator)
-        bent = warp(g, dice.log_uniform(0.5, 2), dice.log_uniform(0.5, 2))
-        g = torch.where(dice.coin(self.warped), bent, g)
-        chosen = self.metric(dice) if metrics is None else metrics
-        kinds: dict[str, Kind] = {
-            **KINDS,
+        sampler = Sampler(len(g), generator=generator)
+        bent = warp(g, sampler.log_uniform(0.5, 2), sampler.log_uniform(0.5, 2))
+        g = torch.where(sampler.bernoulli(self.warped), bent, g)
+        chosen = self.metric(sampler) if metrics is None else metrics
+        kinds: dict[str, MetricMap] = {
+            **METRIC_MAPS,
             "accuracy": functools.partial(accuracy, success=self.success),
             "error": functools.partial(error, success=self.success),
             "loss": functools.partial(loss, left=self.left, vanishing=self.vanishing),
@@ -215,5 +219,5 @@ class Scales:
         for place, name in enumerate(self.metrics):
             rows = (chosen == place).nonzero()[:, 0]
             if len(rows):
-                made.put(rows, kinds[name](g[rows], e[rows], x[rows], dice.rows(len(rows))))
+                made.put(rows, kinds[name](g[rows], e[rows], x[rows], sampler.rows(len(rows))))
         return made

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lcpfn.priors.dice import Dice, check_shares
+from lcpfn.priors.general.sampling import Sampler, check_shares
 
 SCHEDULES = ("constant", "drops", "annealed", "restarts")
 MILESTONES = (0.3, 0.5, 0.6, 0.75, 0.8, 0.9)  # usual places of learning-rate drops
@@ -32,6 +32,7 @@ class Effect:
 
     def on(self, trend: Tensor) -> Tensor:
         """Returns trends (n, T) with these gains, in units of the whole; a run that learns nothing gains nothing."""
+        # clamped: a setback of many gains would let a schedule gain as many times more
         learnt = trend.abs().amax(1, keepdim=True).clamp(max=1) if trend.shape[1] else self.total
         return (trend + learnt * self.gain) / (1 + learnt * self.total)
 
@@ -40,20 +41,20 @@ def _with_end(p: Tensor) -> Tensor:
     return torch.cat([p, torch.ones_like(p[:, :1])], 1)
 
 
-def constant(p: Tensor, dice: Dice) -> Effect:
+def constant(p: Tensor, sampler: Sampler) -> Effect:
     """Returns no effect."""
     return Effect(torch.zeros_like(p), torch.zeros_like(p[:, :1]), torch.ones_like(p))
 
 
-def drops(p: Tensor, dice: Dice) -> Effect:
+def drops(p: Tensor, sampler: Sampler) -> Effect:
     """Returns one to three learning-rate drops: the value jumps, the noise collapses, sometimes the jump wears off."""
     gain, total, quiet = torch.zeros_like(p), torch.zeros_like(p[:, :1]), torch.ones_like(p)
     for drop in range(3):
-        here = dice.coin(0.5) if drop else dice.coin(1.0)
-        place = torch.where(dice.coin(0.6), dice.pick(MILESTONES), dice.uniform(0.05, 0.98))
-        height = dice.log_uniform(0.02, 1.0) * (0.4**drop) * here
-        width, fade = dice.log_uniform(5e-4, 0.05), dice.uniform(0, 0.6) * dice.coin(0.3)
-        calmer = torch.where(here, dice.log_uniform(0.08, 0.8), 1.0)
+        here = sampler.bernoulli(0.5) if drop else sampler.bernoulli(1.0)
+        place = torch.where(sampler.bernoulli(0.6), sampler.choice(MILESTONES), sampler.uniform(0.05, 0.98))
+        height = sampler.log_uniform(0.02, 1.0) * (0.4**drop) * here
+        width, fade = sampler.log_uniform(5e-4, 0.05), sampler.uniform(0, 0.6) * sampler.bernoulli(0.3)
+        calmer = torch.where(here, sampler.log_uniform(0.08, 0.8), 1.0)
 
         since = (_with_end(p) - place).clamp(min=0)
         jump = height * (1 - torch.exp(-since / width)) * (1 - fade * since)
@@ -62,47 +63,47 @@ def drops(p: Tensor, dice: Dice) -> Effect:
     return Effect(gain, total, quiet)
 
 
-def rate(p: Tensor, dice: Dice) -> Tensor:
+def rate(p: Tensor, sampler: Sampler) -> Tensor:
     """Returns a decaying learning rate, from 1 to 0: cosine, linear, or constant with a decay at the end."""
-    hold = dice.uniform(0.5, 0.95)
-    kind = dice.choose({"cosine": 0.6, "linear": 0.2, "late": 0.2})[:, None]
+    hold = sampler.uniform(0.5, 0.95)
+    kind = sampler.categorical({"cosine": 0.6, "linear": 0.2, "late": 0.2})[:, None]
     cosine = 0.5 * (1 + torch.cos(math.pi * p))
     late = 1 - ((p - hold) / (1 - hold)).clamp(min=0)
     return torch.where(kind == 0, cosine, torch.where(kind == 1, 1 - p, late)).clamp(0, 1)
 
 
-def annealed(p: Tensor, dice: Dice) -> Effect:
+def annealed(p: Tensor, sampler: Sampler) -> Effect:
     """Returns the effect of a decaying rate: a late rise while the noise dies; some runs end before the schedule."""
-    part = torch.where(dice.coin(0.8), 1.0, dice.uniform(0.3, 1.0))
-    left = rate(_with_end(p) * part, dice)
-    height, bend = dice.log_uniform(0.05, 3), dice.log_uniform(0.4, 2)
+    part = torch.where(sampler.bernoulli(0.8), 1.0, sampler.uniform(0.3, 1.0))
+    left = rate(_with_end(p) * part, sampler)
+    height, bend = sampler.log_uniform(0.05, 3), sampler.log_uniform(0.4, 2)
     gain = height * (1 - left**bend)
-    quiet = left[:, :-1].clamp(min=QUIETEST) ** dice.uniform(0.2, 1.2)
+    quiet = left[:, :-1].clamp(min=QUIETEST) ** sampler.uniform(0.2, 1.2)
     return Effect(gain[:, :-1], gain[:, -1:], quiet)
 
 
-def restarts(p: Tensor, dice: Dice) -> Effect:
+def restarts(p: Tensor, sampler: Sampler) -> Effect:
     """Returns a cyclic rate: every restart loses what the end of the cycle before had gained, in part."""
-    cycles = dice.pick((2, 3, 4, 5, 8))
-    growing = torch.where(dice.coin(0.5), 1.0, dice.uniform(0.5, 1.0))
+    cycles = sampler.choice((2, 3, 4, 5, 8))
+    growing = torch.where(sampler.bernoulli(0.5), 1.0, sampler.uniform(0.5, 1.0))
     place = (p.clamp(max=1 - 1e-4) ** growing) * cycles
     left = 0.5 * (1 + torch.cos(math.pi * (place - place.floor())))
-    height = dice.log_uniform(0.03, 1)
-    quiet = left.clamp(min=QUIETEST) ** dice.uniform(0.2, 1)
+    height = sampler.log_uniform(0.03, 1)
+    quiet = left.clamp(min=QUIETEST) ** sampler.uniform(0.2, 1)
     return Effect(height * (1 - left), height.clone(), quiet)
 
 
 EFFECTS = {"constant": constant, "drops": drops, "annealed": annealed, "restarts": restarts}
 
 
-def spikes(p: Tensor, dice: Dice) -> Tensor:
+def spikes(p: Tensor, sampler: Sampler) -> Tensor:
     """Returns losses (n, T) in up to four spikes at any time, of very unequal heights, each with a recovery."""
     total = torch.zeros_like(p)
     for spike in range(4):
-        here = dice.coin(0.5) if spike else dice.coin(1.0)
-        since = p - dice.uniform()
-        height = dice.log_uniform(0.02, 3) * here
-        shape = torch.exp(-since.clamp(min=0) / dice.log_uniform(1e-3, 0.08))
+        here = sampler.bernoulli(0.5) if spike else sampler.bernoulli(1.0)
+        since = p - sampler.uniform()
+        height = sampler.log_uniform(0.02, 3) * here
+        shape = torch.exp(-since.clamp(min=0) / sampler.log_uniform(1e-3, 0.08))
         total = total + torch.where(since >= 0, height * shape, 0.0)
     return total
 
@@ -140,19 +141,20 @@ class Events:
         The effects; standard deviations of the noise at the start, (n, 1), in units of the whole, NaN where the noise
         is not tied; and losses in spikes, (n, T).
         """
-        dice = Dice(len(progress), generator=generator)
-        effect = constant(progress, dice)
-        chosen = dice.choose(self.schedules)
+        sampler = Sampler(len(progress), generator=generator)
+        effect = constant(progress, sampler)
+        chosen = sampler.categorical(self.schedules)
         for place, name in enumerate(self.schedules):
             rows = (chosen == place).nonzero()[:, 0]
             if name != "constant" and len(rows):
-                made = EFFECTS[name](progress[rows], dice.rows(len(rows)))
+                made = EFFECTS[name](progress[rows], sampler.rows(len(rows)))
                 effect.gain[rows], effect.total[rows], effect.quiet[rows] = made.gain, made.total, made.quiet
+        # what the schedule gains as a share of the whole curve, in which the noise's level counts too
         whole = effect.total / (1 + effect.total)
-        tied = (whole > 0) & dice.coin(self.tied)
-        level = torch.where(tied, whole * dice.log_uniform(*self.ratio), math.nan)
+        tied = (whole > 0) & sampler.bernoulli(self.tied)
+        level = torch.where(tied, whole * sampler.log_uniform(*self.ratio), math.nan)
         loss = torch.zeros_like(progress)
-        rows = dice.coin(self.spiky)[:, 0].nonzero()[:, 0]
+        rows = sampler.bernoulli(self.spiky)[:, 0].nonzero()[:, 0]
         if len(rows):
-            loss[rows] = spikes(progress[rows], dice.rows(len(rows)))
+            loss[rows] = spikes(progress[rows], sampler.rows(len(rows)))
         return effect, level, loss

@@ -1,4 +1,4 @@
-"""Runs that wander: a walk, or a slope that walks, the same whatever the grid."""
+"""Random walks: a walk, or a slope that walks, the same whatever the grid."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ from scipy import stats
 from statistical import RATE, mean_differs, share_differs
 
 from lcpfn.priors import General
-from lcpfn.priors.dice import Dice
-from lcpfn.priors.wander import Wander, walk
+from lcpfn.priors.general.random_walk import RandomWalk, walk
+from lcpfn.priors.general.sampling import Sampler
 
 N = 6000
 COARSE = torch.tensor([0.25, 1.0])
@@ -15,8 +15,8 @@ FINE = torch.cat([torch.linspace(0.01, 0.25, 12), torch.linspace(0.3, 1.0, 9)])
 
 
 def drawn(clock: torch.Tensor, smooth: bool, seed: int = 0) -> torch.Tensor:
-    dice = Dice(N, generator=torch.Generator().manual_seed(seed))
-    return walk(clock.expand(N, -1), dice, torch.full((N, 1), smooth))
+    sampler = Sampler(N, generator=torch.Generator().manual_seed(seed))
+    return walk(clock.expand(N, -1), sampler, torch.full((N, 1), smooth))
 
 
 @pytest.mark.parametrize(("smooth", "early"), [(False, 0.25), (True, 0.25**3)])
@@ -49,7 +49,7 @@ def test_a_slope_that_walks_is_smooth() -> None:
 
 
 def test_a_share_of_the_runs_wanders_by_a_size_of_the_law() -> None:
-    law = Wander(share=0.3, size=(0.1, 0.1), smooth=0.0, pace=(2.0, 2.0))
+    law = RandomWalk(share=0.3, size=(0.1, 0.1), smooth=0.0, pace=(2.0, 2.0))
     path = law.sample(COARSE.expand(N, -1), generator=torch.Generator().manual_seed(0))
     moving = path.ne(0).any(1)
     assert not share_differs(int(moving.sum()), N, 0.3)
@@ -59,14 +59,14 @@ def test_a_share_of_the_runs_wanders_by_a_size_of_the_law() -> None:
 
 def test_edges() -> None:
     for shape in ((0, 5), (3, 0)):
-        assert Wander(share=1.0).sample(torch.zeros(shape), generator=torch.Generator()).shape == shape
-    path = Wander(share=1.0).sample(torch.zeros(4, 3), generator=torch.Generator())  # nothing is done yet
+        assert RandomWalk(share=1.0).sample(torch.zeros(shape), generator=torch.Generator()).shape == shape
+    path = RandomWalk(share=1.0).sample(torch.zeros(4, 3), generator=torch.Generator())  # nothing is done yet
     assert not path.any()
 
 
 @pytest.mark.parametrize("wrong", [{"share": 1.2}, {"smooth": -0.1}, {"size": (0.5, 0.1)}, {"pace": (0.0, 1.0)}])
 def test_laws_that_cannot_be_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Wander(**wrong)
+        RandomWalk(**wrong)
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        General.from_parameters({"wander": wrong})
+        General.from_parameters({"random_walk": wrong})

@@ -1,23 +1,23 @@
-"""The course of runs, and how it may differ from metric to metric."""
+"""Latent runs, and how their law may differ from metric to metric."""
 
 import pytest
 import torch
 from parts import N, generator, progress
 
 from lcpfn.priors import General
-from lcpfn.priors.course import Course
-from lcpfn.priors.divergence import Divergence
-from lcpfn.priors.events import Events
-from lcpfn.priors.general import REWARDS
-from lcpfn.priors.noise import Noise
-from lcpfn.priors.scales import Scales
-from lcpfn.priors.sums import Sums
-from lcpfn.priors.trends import Trends
-from lcpfn.priors.wander import Wander
+from lcpfn.priors.general.divergence import Divergence
+from lcpfn.priors.general.events import Events
+from lcpfn.priors.general.latent_run import LatentRun
+from lcpfn.priors.general.lcpfn_runs import LcpfnRuns
+from lcpfn.priors.general.noise import Noise
+from lcpfn.priors.general.prior import REWARDS
+from lcpfn.priors.general.random_walk import RandomWalk
+from lcpfn.priors.general.scales import Scales
+from lcpfn.priors.general.trends import Trends
 
-STILL = Course(
+STILL = LatentRun(
     trends=Trends(shapes={"power": 1.0}, setbacks={"none": 1.0}, reversed=0.0),
-    wander=Wander(share=0.0),
+    random_walk=RandomWalk(share=0.0),
     events=Events(schedules={"constant": 1.0}, spiky=0.0),
     noise=Noise(levels={"none": 1.0}, wild=0.0),
     divergence=Divergence(to_nan=0.0, finite=0.0),
@@ -35,7 +35,7 @@ def test_without_all_that_disturbs_a_run_rises_to_its_end() -> None:
     [
         ({"noise": {"levels": {"loud": 1.0}}}, 1),
         ({"noise": {"wild": 1.0}}, 2),
-        ({"wander": {"share": 1.0}}, 0),
+        ({"random_walk": {"share": 1.0}}, 0),
         ({"events": {"spiky": 1.0}}, 1),
         ({"divergence": {"finite": 1.0}}, 2),
         ({"trends": {"shapes": {"flat": 1.0}}}, 0),
@@ -61,14 +61,14 @@ def test_the_dead_neither_learn_nor_shiver() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weather": {}}, "the parts of a course are"),
+        ({"weather": {}}, "the parts of a latent run are"),
         ({"noise": {"colour": 1}}, "does not have these fields"),
-        ({"wander": {"share": 2.0}}, "share must lie"),
+        ({"random_walk": {"share": 2.0}}, "share must lie"),
     ],
 )
 def test_changes_that_cannot_be_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Course().changed(changes)
+        LatentRun().changed(changes)
     with pytest.raises(ValueError, match=message):
         General.from_parameters({"by_metric": {"loss": changes}})
 
@@ -85,7 +85,9 @@ def test_runs_of_a_metric_go_as_its_law_says() -> None:
     both = Scales(metrics={"loss": 0.5, "reward": 0.5})
     told = []
     for laws in ({"loss": loud, "reward": quiet}, {"loss": quiet, "reward": loud}):
-        runs = General(scales=both, by_metric=laws, sums=Sums(share=0.0)).sample_runs(N, 60, 4, generator=generator())
+        runs = General(scales=both, by_metric=laws, lcpfn_runs=LcpfnRuns(share=0.0)).sample_runs(
+            N, 60, 4, generator=generator()
+        )
         noisy = ((runs.y - runs.signal).abs() > 1e-3 * runs.unit[:, None]).any(1).float()
         told.append([float(noisy[runs.sign == sign].mean()) for sign in (-1, 1)])
     assert told[0][1] == 0 and told[1][1] > 0.9, "rewards that rise"
@@ -93,9 +95,11 @@ def test_runs_of_a_metric_go_as_its_law_says() -> None:
 
 
 def test_metrics_of_one_law_are_drawn_together_and_the_law_survives_json() -> None:
-    same = {"wander": {"share": 0.7}}
-    prior = General(by_metric={"accuracy": same, "error": same, "loss": {}, "reward": {"wander": {"size": (0.1, 0.2)}}})
-    assert sorted(places for _, places in prior.courses) == [[0, 1], [2], [3]]
+    same = {"random_walk": {"share": 0.7}}
+    prior = General(
+        by_metric={"accuracy": same, "error": same, "loss": {}, "reward": {"random_walk": {"size": (0.1, 0.2)}}}
+    )
+    assert sorted(places for _, places in prior.latent_runs) == [[0, 1], [2], [3]]
     again = General.from_parameters(prior.parameters())
     assert again == prior and again.parameters() == prior.parameters()
     one, other = (law.sample_runs(50, 40, 4, generator=generator()) for law in (prior, again))
@@ -103,6 +107,6 @@ def test_metrics_of_one_law_are_drawn_together_and_the_law_survives_json() -> No
 
 
 def test_rewards_have_a_law_of_their_own_unless_another_is_given() -> None:
-    usual, agents = General().courses
-    assert usual == (Course(), [0, 1, 2]) and agents == (Course().changed(REWARDS), [3])
-    assert General(by_metric={}).courses == [(Course(), [0, 1, 2, 3])]
+    usual, agents = General().latent_runs
+    assert usual == (LatentRun(), [0, 1, 2]) and agents == (LatentRun().changed(REWARDS), [3])
+    assert General(by_metric={}).latent_runs == [(LatentRun(), [0, 1, 2, 3])]

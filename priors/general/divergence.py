@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcpfn.priors.dice import Dice
+from lcpfn.priors.general.sampling import Sampler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,25 +36,29 @@ class Divergence:
 
         0 and False for most runs, and before the onset.
         """
-        dice = Dice(len(progress), generator=generator)
-        onset = torch.where(dice.coin(0.3), dice.log_uniform(1e-3, 0.3), dice.uniform())
-        onset = torch.where(dice.coin(0.4), progress[:, :1], onset)  # with the first step
+        sampler = Sampler(len(progress), generator=generator)
+        # Many explode with the very first step, as with a learning rate that is too large. All numbers
+        # are drawn for all runs, whether they explode or not: what is drawn afterwards does not depend on the shares.
+        onset = torch.where(sampler.bernoulli(0.3), sampler.log_uniform(1e-3, 0.3), sampler.uniform())
+        onset = torch.where(sampler.bernoulli(0.4), progress[:, :1], onset)  # with the first step
         since = (progress - onset).clamp(min=0)
-        height, width = dice.log_uniform(*self.height), dice.log_uniform(1e-3, 0.3)
+        height, width = sampler.log_uniform(*self.height), sampler.log_uniform(1e-3, 0.3)
         jump = height * (1 - torch.exp(-since / width))
+        # exponential growth that reaches `height` by the end; capped, since an onset close to the end would overflow
         growth = torch.expm1((height.log() * since / (1 - onset).clamp(min=1e-3)).clamp(max=height.log()))
-        path = torch.where(dice.coin(0.6), jump, growth)
-        dead = dice.coin(self.dead)
+        path = torch.where(sampler.bernoulli(0.6), jump, growth)
+        dead = sampler.bernoulli(self.dead)
         path = torch.where(dead, height * (since > 0), path)
-        path = torch.where(dice.coin(self.finite), path, 0.0)
+        path = torch.where(sampler.bernoulli(self.finite), path, 0.0)
         return path, dead & (path > 0)
 
     def breaks(self, seen: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Returns which of the points (n, T) are left, and which runs (n,) broke off; one point is always left."""
-        dice = Dice(len(seen), generator=generator)
+        sampler = Sampler(len(seen), generator=generator)
         count = seen.sum(1, keepdim=True).float()
-        soon = 1 + torch.floor(dice.log_uniform(1, 8) - 0.999)
-        left = torch.where(dice.coin(0.5), soon, torch.floor(1 + dice.uniform() * (count - 1)))
-        broken = dice.coin(self.to_nan) & (left < count)
+        # 0.999, not 1: the logarithm's smallest value is 1 by rounding now and then, and one point must be left
+        soon = 1 + torch.floor(sampler.log_uniform(1, 8) - 0.999)
+        left = torch.where(sampler.bernoulli(0.5), soon, torch.floor(1 + sampler.uniform() * (count - 1)))
+        broken = sampler.bernoulli(self.to_nan) & (left < count)
         column = torch.arange(seen.shape[1], device=seen.device)
         return torch.where(broken, seen & (column < left), seen), broken[:, 0]
