@@ -127,16 +127,22 @@ def _begins(path: Path, is_it: Callable[[bytes], bool]) -> bool:
 
 def _choose(found: list[Run], metric: str | None, source: str) -> tuple[Run, str]:
     """The one run that has the metric, and the metric's name there."""
-    having: dict[str, tuple[Run, str]] = {}
+    members: dict[str, list[Run]] = {}
     for run in found:
-        name = _well_known(run) if metric is None else run.find(metric)
-        if name is not None:
-            having.setdefault(run.name, (run, name))
+        members.setdefault(run.name, []).append(run)
+    having: dict[str, tuple[Run, str]] = {}
+    for owner, parts in members.items():
+        named = [(run, run.find(metric)) for run in parts] if metric is not None else _well_known(parts)
+        for run, name in named:
+            if name is not None:
+                having.setdefault(owner, (run, name))
     if len(having) == 1:
         return next(iter(having.values()))
     if not having and metric is not None:  # the last words of a name that no other metric ends with
         last = [(run, run.ending(metric)) for run in found]
-        having = {run.name: (run, name) for run, name in reversed(last) if name is not None}
+        for run, name in last:
+            if name is not None:
+                having.setdefault(run.name, (run, name))
         if len(having) == 1:
             return next(iter(having.values()))
     every = listed(dict.fromkeys(name for run in found for name in run.metrics))
@@ -150,11 +156,13 @@ def _choose(found: list[Run], metric: str | None, source: str) -> tuple[Run, str
     )
 
 
-def _well_known(run: Run) -> str | None:
-    """The metric that is meant when none is named."""
-    names = [run.find(name) for name in VALUES]
-    only = run.metrics[0] if len(run.metrics) == 1 else None
-    return next((name for name in names if name is not None), only)
+def _well_known(parts: list[Run]) -> list[tuple[Run, str | None]]:
+    """The metric that is meant when none is named, and the part of the run that has it."""
+    for name in VALUES:
+        if any(run.find(name) is not None for run in parts):
+            return [(run, run.find(name)) for run in parts]
+    every = [(run, metric) for run in parts for metric in run.metrics]
+    return [*every] if len({metric for _, metric in every}) == 1 else []
 
 
 def _of_file(path: Path, name: str) -> list[Run] | None:
@@ -208,7 +216,7 @@ def _of_folder(folder: Path) -> Iterator[Run]:
         if dvclive.is_dvclive(here) or dvclive.is_catboost(here):
             inner.clear()  # event files of the same
             read_folder = dvclive.read_dvclive if dvclive.is_dvclive(here) else dvclive.read_catboost
-            yield from read_folder(here, name=_name(here, folder))
+            yield read_folder(here, name=_name(here, folder))
             continue
         files = sorted(name for name in names if not name.startswith("."))
         found: list[Run] = []

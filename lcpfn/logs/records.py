@@ -25,7 +25,7 @@ def is_lines(line: str) -> bool:
     """Whether a text whose first line this is has one record a line, with times or of Optuna's journal."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(record, dict) and (
         "op_code" in record
