@@ -37,7 +37,9 @@ def predict(options: Namespace) -> int:
     """Forecasts the curve of a file or a run; prints a table or JSON, and draws a picture if asked."""
     if options.plot:
         _require("matplotlib", "plot")  # before the work, not after it
-    whole = logs.read(options.file, metric=options.column, run=options.run, clock=options.time_column)
+    whole = logs.read(
+        options.file, metric=options.column, run=options.run, clock=options.time_column, pattern=options.pattern
+    )
     if whole.replaced:
         print(f"lcpfn: {whole.replaced} values are left out: a restart came to their times again", file=sys.stderr)
     seen, rest = _split(whole, options.observe)
