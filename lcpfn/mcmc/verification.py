@@ -120,10 +120,11 @@ def verify(
         >>> bool(told.odds.max() < 0.1)
         True
     """
+    prior = prior if prior is not None else _prior(pfn)
     network = pfn.predict(y, t_query, horizon=horizon, t=t, kind=kind, metric=metric, stretch_time=stretch_time)
     if len(network.shape) != 1:
         raise ValueError(f"verify takes one curve (T,), got a batch of {network.shape[0]}; call it for each")
-    engine = MCMC(prior or _prior(pfn), sampler=sampler, seed=seed)
+    engine = MCMC(prior, sampler=sampler, seed=seed)
     wanted = network.metric
     known = read_context(y, t=t, metric=wanted)
     times = known.t[0, : known.count[0]]
@@ -152,11 +153,17 @@ def _prior(pfn: PFN) -> Combination:
     Raises:
         ValueError: if it cannot be sampled by MCMC.
     """
-    told = pfn.checkpoint.provenance.get("prior", {})
-    made = import_module("lcpfn.priors").by_name(told.get("name", ""), told.get("parameters"))
+    told = pfn.checkpoint.provenance.get("prior") or {}
+    name = told.get("name")
+    if isinstance(name, str) and ":" in name:  # a file that came from somewhere must not choose what is imported
+        raise ValueError(
+            f"the checkpoint names a prior of somebody's own, {name!r}, which is not imported on a file's word; a "
+            "reference needs a prior whose density can be sampled, as paper or domhan: name one with prior="
+        )
+    made = import_module("lcpfn.priors.names").built_in(name, told.get("parameters"))
     if not isinstance(made, Combination):
         raise ValueError(
             f"a reference needs a prior whose density can be sampled, as paper or domhan; this network's prior is "
-            f"{told.get('name')!r}. Name another with prior=, or calibrate on its own curves instead"
+            f"{name!r}. Name another with prior=, or calibrate on its own curves instead"
         )
     return made
