@@ -20,6 +20,7 @@ from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.network.config import KINDS, ModelConfig
 from lcpfn.network.coordinates import Coordinates, Frame, bar_edges, frame, query_features
 from lcpfn.network.forward import Cache, Network
+from lcpfn.network.shapes import check_weights, read_config
 
 LARGEST = 1e100  # of a value's size: squares of what is larger overflow, and its run has diverged anyway
 CHUNK_NUMBERS = 4_000_000  # largest temporary array of a pass, in numbers: 16 MB
@@ -40,17 +41,13 @@ class Engine:
 
         Raises:
             ImportError: if device is given and torch is not installed.
-            ValueError: if the config is not one that this version can run.
+            ValueError: if the config is not one that this version can run, or the weights are not those it asks for.
         """
-        try:
-            config = ModelConfig(**checkpoint.config["model"])
-            coordinates = Coordinates(**checkpoint.config["coordinates"])
-        except TypeError as error:
-            raise ValueError(
-                f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn"
-            ) from error
+        config, coordinates = read_config(checkpoint.config)
         if config.layout != "causal":
             raise ValueError(f'the checkpoint must be of layout "causal", got {config.layout!r}')
+        check_weights(config, coordinates, checkpoint.weights)
+        checkpoint.check_content()
         return cls(config, coordinates, _network(config, checkpoint.weights, device), device)
 
     def view(self, context: Context, metric: Metric) -> Frame:
