@@ -15,6 +15,7 @@ from lcpfn.clock import on_clock
 from lcpfn.context import Context
 from lcpfn.distributions.bars import Bars
 from lcpfn.distributions.mixture import Mixture
+from lcpfn.distributions.ties import resolution
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.network.config import KINDS, ModelConfig
@@ -114,9 +115,9 @@ class Engine:
         """The belief of asked's shape (B, ...) with a law of u and outcomes of that shape in coordinates (B, P)."""
         location, scale = location.reshape(asked.shape), scale.reshape(asked.shape)
         transform = self.coordinates.transform
-        return Belief(
-            law, location, scale, transform=transform, metric=metric, kind=kind, t=np.array(asked), outcome=outcome
-        )
+        near = resolution(scale, *metric.upward_bounds) if transform == "sinh" else 0.0
+        facts = {"metric": metric, "kind": kind, "t": np.array(asked), "outcome": outcome, "resolution": near}
+        return Belief(law, location, scale, transform=transform, **facts)
 
     def answer(
         self, context: Context, after: np.ndarray, clocked: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
