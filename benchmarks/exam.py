@@ -20,11 +20,12 @@ from lcpfn.belief import Belief
 from lcpfn.inference import Engine
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, frame
 from lcpfn.network.forward import Network
 from lcpfn.pfn import PFN
 from lcpfn.priors import Paper
+from lcpfn.query import KINDS
 from lcpfn.training.objective import Objective
 from lcpfn.training.randomness import generator
 

@@ -13,9 +13,9 @@ from lcpfn.distributions import crps
 from lcpfn.distributions.law import Law
 from lcpfn.distributions.ties import tie_ends
 from lcpfn.distributions.transform import TRANSFORMS, forward, inverse, log_slope
-from lcpfn.frozen import frozen, take
+from lcpfn.frozen import floats, frozen, take
 from lcpfn.metric import Metric
-from lcpfn.network.config import KINDS
+from lcpfn.query import KINDS
 
 Array = NDArray[np.float64]
 
@@ -157,7 +157,7 @@ class Belief:
         Raises:
             ValueError: q is outside [0, 1], NaN, or has more than one axis.
         """
-        q = np.asarray(q, dtype=np.float64)
+        q = floats(q, "q")
         if q.ndim > 1:
             raise ValueError(f"q must be one probability or a list of them, got shape {q.shape}; flatten it")
         if not np.all((q >= 0) & (q <= 1)):
@@ -351,7 +351,7 @@ class Belief:
         return score
 
     def _checked(self, x: ArrayLike) -> Array:
-        x = np.asarray(x, dtype=np.float64)
+        x = floats(x, "x")
         try:
             np.broadcast_shapes(self.shape, x.shape)
         except ValueError:

@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, Paper
+from lcpfn.query import KINDS
 from lcpfn.training.objective import Objective
 from lcpfn.training.randomness import generator
 from lcpfn.training.scores import unseen_log_density

@@ -13,9 +13,10 @@ from scipy.special import ndtr
 from statistical import Z
 
 from lcpfn.network.checkpoint import Checkpoint
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, Paper
+from lcpfn.query import KINDS
 from lcpfn.training.objective import Objective
 from lcpfn.training.randomness import generator
 

@@ -34,11 +34,13 @@ ALLOWED = {  # folder -> parts of the project that it may import, besides itself
 # `lcpfn` itself is open only to those after it.
 TIERS = (
     ("arrays", "files", "frozen", "metric", "names"),
-    ("distributions", "network"),
     ("curve",),
-    ("logs",),
+    ("logs", "context"),
+    ("query",),
+    ("distributions", "network"),
     ("belief",),
-    ("clock", "context", "inference", "taming", "surprise"),
+    ("clock", "engine", "prepare", "surprise"),
+    ("inference",),
     ("pfn", "stream"),
     ("mcmc",),
     ("__init__",),

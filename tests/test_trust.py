@@ -13,6 +13,7 @@ from networks import PAPER, TINY, random_network
 import lcpfn
 from lcpfn import cli
 from lcpfn.calibration import calibrate
+from lcpfn.mcmc import verify
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.priors.names import built_in
 
@@ -145,7 +146,7 @@ def test_no_method_imports_what_a_header_names(route: str, place: Path) -> None:
 def test_verify_refuses_before_it_imports(place: Path) -> None:
     pfn = lcpfn.load(planted(place / "hostile.safetensors"))
     with pytest.raises(ValueError, match=r"names a prior of somebody's own, 'planted:prior', .* name one with prior="):
-        pfn.verify(Y, [10])
+        verify(pfn, Y, [10])
     assert clean(place)
 
 

@@ -18,9 +18,9 @@ from lcpfn.belief import Belief
 from lcpfn.context import read_context, thin
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.config import KINDS
 from lcpfn.network.coordinates import frame
 from lcpfn.pfn import PFN, locate
+from lcpfn.query import KINDS
 from opponents.normalise import UNIT, Normaliser
 
 CLOCK = (1.0, 100.0)  # what networks of the paper's prior know of time
@@ -161,9 +161,9 @@ def ours(name: str = "paper-small") -> Normalised | Direct:
     engine = PFN(Checkpoint.read(path))
     settings = {"checkpoint": path.name, "sha256": digest(path)}
     label = f"ours:{path.stem if path.stem != 'checkpoint' else path.resolve().parent.name}"
-    if engine.engine.coordinates.bounded:
+    if engine.inference.coordinates.bounded:
         return Normalised(label, engine, settings)
-    return (Foretelling if engine.engine.config.divergence else Direct)(label, engine, settings)
+    return (Foretelling if engine.inference.config.divergence else Direct)(label, engine, settings)
 
 
 def published() -> Normalised:

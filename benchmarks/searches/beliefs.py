@@ -19,14 +19,12 @@ from opponents.naive import LastValue
 from opponents.normalise import UNIT, Normaliser
 
 from lcpfn.belief import Belief
-from lcpfn.context import read_context
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
 from lcpfn.stopping.policy import EXPLODED, Policy
 from lcpfn.stopping.question import EPSILON, Question, Rivals, gain_over
 from lcpfn.stopping.thresholds import threshold_by
-from lcpfn.taming import tamed
 from searches.opponents import Simple
 from searches.replay import History
 from searches.table import Run, Table
@@ -97,53 +95,15 @@ class Beliefs:
 
 
 def general(engine: PFN, table: Table) -> list[Beliefs]:
-    """N beliefs about the best to come within the horizon, as `PFN.predict` gives them for each prefix.
-
-    Runs whose start is wild go prefix by prefix: `predict` tames them, a pass over the whole run cannot.
-    """
+    """N beliefs about the best to come within the horizon, as `PFN.predict` gives them for each prefix."""
     runs, metric = table.runs, table.metric
     ends = np.array([run.horizon for run in runs])
     replay = engine.replay(
         [run.y for run in runs], ends[:, None], t=[run.t for run in runs], kind="best", metric=metric, run_end=ends
     )
-    return [_tamed(engine, table, run, replay.belief[i]) for i, run in enumerate(runs)]
-
-
-def _tamed(engine: PFN, table: Table, run: Run, belief: Belief) -> Beliefs:
-    """The beliefs of a run's replay (T + 1, 1), those after wild starts asked anew."""
-    count = len(run) - (not run.diverged)
-    belief, rows = belief[1 : count + 1], wild(run, table.metric)[:count]
-    if rows.any():
-        prefixes = [[part[: place + 1] for place in np.flatnonzero(rows)] for part in (run.y, run.t)]
-        how = dict(kind="best", metric=table.metric, run_end=run.horizon)
-        belief = _replaced(belief, rows, engine.predict(prefixes[0], [run.horizon], t=prefixes[1], **how))
-    return Beliefs(belief, np.ones(belief.shape, dtype=bool))
-
-
-def _replaced(belief: Belief, rows: np.ndarray, by: Belief) -> Belief:
-    """A belief about a mixture (T, Q) with some rows (T,) from another one."""
-
-    def part(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-        out = np.array(old)
-        out[rows] = new
-        return out
-
-    law = Mixture(*(part(getattr(belief.law, name), getattr(by.law, name)) for name in LAW))
-    location, scale = (part(getattr(belief, name), getattr(by, name)) for name in ("location", "scale"))
-    return replace(belief, law=law, location=location, scale=scale)
-
-
-def wild(run: Run, metric: Metric) -> np.ndarray:
-    """(T,) after which points the run has begun so wildly that `PFN.predict` tames it."""
-    count = len(run)
-    prefixes = np.where(np.arange(count) < np.arange(1, count + 1)[:, None], run.y, np.nan)
-    context = read_context(prefixes, t=run.t, metric=metric)
-    seen = tamed(context, metric)
-    return (
-        np.zeros(count, dtype=bool)
-        if seen is context
-        else np.any(seen.y != context.y, axis=1, where=np.isfinite(seen.y))
-    )
+    counts = [len(run) - (not run.diverged) for run in runs]
+    found = [replay.belief[i][1 : count + 1] for i, count in enumerate(counts)]
+    return [Beliefs(belief, np.ones(belief.shape, dtype=bool)) for belief in found]
 
 
 def paper(engine: PFN, table: Table) -> list[Beliefs]:

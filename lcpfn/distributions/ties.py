@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lcpfn.distributions.mixture import MIN_LOG_STD
 from lcpfn.distributions.transform import inverse
-from lcpfn.network.coordinates import RANGE_FLOOR
+from lcpfn.network.features import RANGE_FLOOR
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates
+from lcpfn.query import KINDS
 
 # With no weight larger than this, no number of the float32 forward pass overflows: features stay below 1e3, each norm
 # starts anew from sqrt(E), and the longest way from a norm to the next, embed1-embed2 or up-down, multiplies by
