@@ -217,6 +217,8 @@ def test_from_the_example_to_a_calibrated_checkpoint(
     own = highest(pfn, by_name("own_prior:prior"), 400, random=torch.Generator().manual_seed(0))
     assert (pfn.null.p_value(own) <= 0.05).mean() < 0.05 + 3 * (0.05 / 200) ** 0.5, "of either draw, three errors"
     ask = ["calibrate", "--checkpoint", str(path), "--curves", "20", "--draws", "0", "--json"]
+    assert cli.main(ask) == 2 and "--trust-prior" in capsys.readouterr().err
+    ask.append("--trust-prior")
     assert cli.main(ask) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["prior"] == "own_prior:prior" and told["curves"] == 20

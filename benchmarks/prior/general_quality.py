@@ -32,7 +32,8 @@ from report.text import markdown
 import lcpfn
 from lcpfn.network.checkpoint import digest
 from lcpfn.pfn import PFN, locate
-from lcpfn.priors import Curves, RunPrior, by_name
+from lcpfn.priors import Curves, RunPrior
+from lcpfn.priors.names import built_in
 from lcpfn.training.questions import EXPLOSION
 from lcpfn.training.randomness import generator
 
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     engine = lcpfn.load(told.checkpoint)
     law = engine.checkpoint.provenance["prior"]
-    prior = by_name(law["name"], law["parameters"])
+    prior = built_in(law["name"], law["parameters"])
     if not isinstance(prior, RunPrior):
         print(f"{told.checkpoint} was trained on {law['name']!r}, not on runs: benchmarks/prior/quality.py scores it")
         return 2

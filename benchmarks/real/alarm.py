@@ -34,7 +34,7 @@ from report import alarm
 from report.text import markdown
 
 from lcpfn.pfn import PFN
-from lcpfn.priors import by_name
+from lcpfn.priors.names import built_in
 from lcpfn.surprise import RATE, Surprise
 from lcpfn.training.alarm import highest
 from lcpfn.training.randomness import generator
@@ -105,7 +105,7 @@ def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
 def false_alarms(engine: PFN, count: int) -> dict[str, Any]:
     """On which share of whole curves of its own prior the alarm rings, with the standard error."""
     told = engine.checkpoint.provenance["prior"]
-    prior = by_name(told["name"], told["parameters"])
+    prior = built_in(told["name"], told["parameters"])
     rings = engine.null.p_value(highest(engine, prior, count, random=generator(SEED, STREAM))) <= RATE
     share = float(rings.mean())
     return {"prior": prior.name, "curves": count, "rings": share, "se": float(np.sqrt(share * (1 - share) / count))}
