@@ -107,9 +107,9 @@ def test_a_flat_run_is_stopped_and_a_rising_one_is_not(name: str, caplog: pytest
 class Training(Scripted):
     """Logs the same as a metric of training, which is known once the epoch is over, after validation."""
 
-    def training_step(self, *batch: Any) -> Any:
+    def training_step(self, batch: Any) -> Any:
         self.log("train_acc", FLAT[self.current_epoch], on_step=False, on_epoch=True)
-        return super().training_step(*batch)
+        return super().training_step(batch)
 
 
 def test_a_training_metric_is_judged_beside_validation() -> None:

@@ -265,7 +265,7 @@ def test_what_is_no_log_is_a_table(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is a table, which is one run: leave out --run a"):
         logs.read(path, run="a")
     with pytest.raises(ValueError, match="holds JSON objects"):
-        logs.read(write(path, '{"acc": [1]}'))
+        logs.read(write(path, '{"acc": "high"}'))
     with pytest.raises(FileNotFoundError, match="absent"):
         logs.read(tmp_path / "absent")
 

@@ -35,7 +35,9 @@ def predict(options: Namespace) -> int:
     """Forecasts the curve of a file or a run; prints a table or JSON, and draws a picture if asked."""
     if options.plot:
         _require("matplotlib", "plot")  # before the work, not after it
-    whole = logs.read(options.file, metric=options.column, run=options.run, clock=options.time_column)
+    whole = logs.read(
+        options.file, metric=options.column, run=options.run, clock=options.time_column, pattern=options.pattern
+    )
     if whole.replaced:
         print(f"lcpfn: {whole.replaced} values are left out: a restart came to their times again", file=sys.stderr)
     seen, rest = _split(whole, options.observe)
@@ -243,7 +245,7 @@ def _metric(options: Namespace, curve: table.Curve, pfn: PFN) -> tuple[Metric, d
     bounds = options.bounds or default.bounds
     if options.bounds is None and named is not None and named.bounds != (None, None):
         bounds, assumed["bounds"] = named.bounds, "name"
-        if None in bounds and pfn.engine.coordinates.bounded:
+        if None in bounds and pfn.inference.coordinates.bounded:
             raise ValueError(_open(curve, bounds))
     return replace(default, direction=direction, bounds=bounds), assumed
 

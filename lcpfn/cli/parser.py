@@ -109,9 +109,12 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "predict",
         help="forecast a learning curve from the log of a run, a CSV file or a list of numbers",
         description="Forecasts a learning curve: prints a table, or JSON, and draws a picture.",
-        epilog="Logs that are read, alone or in a folder: CSV (Keras, Lightning), TensorBoard event files, "
-        "trainer_state.json (Hugging Face), result.json and progress.csv (Ray Tune), JSON lines, Optuna (SQLite, "
-        "journal) and MLflow (SQLite, mlruns). Lists that start with a minus sign need an equals sign: --bounds=-1,1",
+        epilog="Logs that are read, alone or in a folder: CSV (Keras, Lightning), TensorBoard event files "
+        "and downloads, .wandb files and panel exports (Weights & Biases), trainer_state.json (Hugging Face), "
+        "result.json and progress.csv (Ray Tune), JSON lines, Optuna (SQLite, journal), MLflow (SQLite, mlruns), "
+        "folders of DVCLive and CatBoost, evaluations as JSON (XGBoost, LightGBM, Keras, pandas), .npz "
+        "(Stable-Baselines3), .csv.zip (Syne Tune), and what a run printed (--pattern). Lists that start with a minus "
+        "sign need an equals sign: --bounds=-1,1",
         allow_abbrev=False,
     )
     _add_curve(predict)
@@ -157,6 +160,13 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
         dest="column",
         metavar="NAME",
         help="values, by name or number (default: val_accuracy, accuracy, ... or the only column of numbers)",
+    )
+    curve.add_argument(
+        "--pattern",
+        metavar="REGEX",
+        help="how to read a printed log: keras, nanogpt, megatron, xgboost, lightgbm, catboost, fairseq, mmdet, "
+        "detectron2, transformers, imagenet, epochs, or 'step (?P<t>\\d+).*loss (?P<y>[\\d.eE+-]+)' (default: the "
+        "first of these that fits)",
     )
     curve.add_argument("--run", metavar="NAME", help="which run, where a folder or a database holds several")
     curve.add_argument("--time-column", metavar="NAME", help='times, by name or number; "rows" counts rows from 1')
@@ -216,7 +226,14 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_checkpoint(calibrate)
     calibrate.set_defaults(checkpoint="paper")  # the general prior's curves share no bounds
     calibrate.add_argument(
-        "--prior", metavar="NAME", help="of the curves, also module:object (default: the checkpoint's own)"
+        "--prior",
+        metavar="NAME",
+        help="of the curves, also module:object (default: the checkpoint's own, if it is one of this package)",
+    )
+    calibrate.add_argument(
+        "--trust-prior",
+        action="store_true",
+        help="import the module:object that the checkpoint names, which runs its code; its name is printed first",
     )
     calibrate.add_argument("--curves", type=_count, default=300, metavar="N", help="how many (default: 300)")
     cuts = (10, 20, 40, 80)  # lcpfn.calibration.CUTS; a test keeps them equal, as for the demo's curves

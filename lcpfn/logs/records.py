@@ -25,9 +25,12 @@ def is_lines(line: str) -> bool:
     """Whether a text whose first line this is has one record a line, with times or of Optuna's journal."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
-    return isinstance(record, dict) and ("op_code" in record or any(plain(key) in TIMES for key in record))
+    return isinstance(record, dict) and (
+        "op_code" in record
+        or any(plain(key) in TIMES and not isinstance(value, (list, dict)) for key, value in record.items())
+    )
 
 
 def read_state(path: Path, *, name: str) -> tuple[int, Run]:

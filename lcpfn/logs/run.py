@@ -27,6 +27,11 @@ class Run:
         alike = [name for name in self.metrics if plain(name) == plain(metric)]
         return alike[0] if len(alike) == 1 else None
 
+    def ending(self, metric: str) -> str | None:
+        """The run's own name of the only metric that ends with these words: `val/acc` where "acc" is asked for."""
+        alike = [name for name in self.metrics if f"_{plain(name)}".endswith(f"_{plain(metric)}")]
+        return alike[0] if len(alike) == 1 else None
+
 
 def run_of_points(
     name: str,

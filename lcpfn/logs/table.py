@@ -129,10 +129,10 @@ def read(path: str) -> Table:
         ValueError: if it is empty, no text, or no table.
     """
     if path != "-":
-        return parse(_decode(Path(path).read_bytes(), path), source=path)
+        return parse(decode(Path(path).read_bytes(), path), source=path)
     buffer = getattr(sys.stdin, "buffer", None)  # a stand-in for the standard input may have text alone
     return parse(
-        sys.stdin.read() if buffer is None else _decode(buffer.read(), "standard input"), source="standard input"
+        sys.stdin.read() if buffer is None else decode(buffer.read(), "standard input"), source="standard input"
     )
 
 
@@ -313,7 +313,12 @@ def _number_given(cell: str) -> bool:
     return value is not None and value == value
 
 
-def _decode(data: bytes, source: str) -> str:
+def decode(data: bytes, source: str) -> str:
+    """The text in the bytes of a file, which is in UTF-8, or in UTF-16 with a mark.
+
+    Raises:
+        ValueError: if it is no text.
+    """
     utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # what a PowerShell redirection writes
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
