@@ -14,15 +14,18 @@ from lcpfn.belief import Belief
 from lcpfn.context import Context
 from lcpfn.distributions.bars import Bars
 from lcpfn.distributions.mixture import Mixture
+from lcpfn.distributions.ties import resolution
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, Frame, bar_edges, frame, query_features
 from lcpfn.network.forward import Cache, Network
+from lcpfn.network.shapes import check_weights, read_config
 from lcpfn.prepare import Prepared, World, prefix, wild_prefixes
 from lcpfn.query import KINDS
 
 LARGEST = 1e100  # of a value's size: squares of what is larger overflow, and its run has diverged anyway
+FARTHEST = 1e30  # of a feature: the network computes in float32
 FEW = 32  # curves of any length that may be encoded at once
 CHUNK_NUMBERS = 4_000_000  # largest temporary array of a pass, in numbers: 16 MB
 
@@ -42,17 +45,13 @@ class Inference:
 
         Raises:
             ImportError: if device is given and torch is not installed.
-            ValueError: if the config is not one that this version can run.
+            ValueError: if the config is not one that this version can run, or the weights are not those it asks for.
         """
-        try:
-            config = ModelConfig(**checkpoint.config["model"])
-            coordinates = Coordinates(**checkpoint.config["coordinates"])
-        except TypeError as error:
-            raise ValueError(
-                f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn"
-            ) from error
+        config, coordinates = read_config(checkpoint.config)
         if config.layout != "causal":
             raise ValueError(f'the checkpoint must be of layout "causal", got {config.layout!r}')
+        check_weights(config, coordinates, checkpoint.weights)
+        checkpoint.check_content()
         return cls(config, coordinates, _network(config, checkpoint.weights, device), device)
 
     def world(self, metric: Metric) -> World:
@@ -65,7 +64,10 @@ class Inference:
         self.check_size(points)
         t, y = filled(points.t), filled(points.y) * metric.sign
         lower, upper = (np.full(len(t), bound) for bound in metric.upward_bounds)
-        return frame(self.coordinates, t, y, lower, upper, np)
+        with np.errstate(all="ignore"):  # judged in the next line
+            view = frame(self.coordinates, t, y, lower, upper, np)
+        _check_range(view.tokens, points, "observed times and values")
+        return view
 
     def check_size(self, context: Context) -> None:
         """Raises ValueError if a value is so large that its run has diverged."""
@@ -97,7 +99,9 @@ class Inference:
 
     def decode(self, context: Context, states: Any, after: np.ndarray, clocked: np.ndarray, kind: str) -> np.ndarray:
         """(B, P, outputs) raw answers, given the states (B, P or 1, E) that the queries may know."""
-        features = query_features(self.coordinates, filled(context.t), clocked, after, np, context.end)
+        with np.errstate(all="ignore"):  # judged in the next line
+            features = query_features(self.coordinates, filled(context.t), clocked, after, np, context.end)
+        _check_range(features, context, "asked times")
         raw = self.network.decode(states, self._array(features), KINDS.index(kind))
         return raw if self.device is None else raw.cpu().numpy()
 
@@ -139,9 +143,9 @@ class Inference:
     ) -> Belief:
         location, scale = location.reshape(t.shape), scale.reshape(t.shape)
         transform = self.coordinates.transform
-        return Belief(
-            law, location, scale, transform=transform, metric=metric, kind=kind, t=np.array(t), outcome=outcome
-        )
+        near = resolution(scale, *metric.upward_bounds) if transform == "sinh" else 0.0
+        facts = {"metric": metric, "kind": kind, "t": np.array(t), "outcome": outcome, "resolution": near}
+        return Belief(law, location, scale, transform=transform, **facts)
 
     def answer(self, asked: Prepared, after: np.ndarray, kind: str, *, t: np.ndarray | None = None) -> Belief:
         """Belief about P queries of each curve, the p-th asked after `after` points.
@@ -232,6 +236,21 @@ def _joined(laws: list[Mixture | Bars]) -> Mixture | Bars:
 def _rows(context: Context, rows: slice) -> Context:
     end = None if context.end is None else context.end[rows]
     return replace(context, t=context.t[rows], y=context.y[rows], count=context.count[rows], end=end)
+
+
+def _check_range(features: np.ndarray, context: Context, what: str) -> None:
+    """Raises ValueError if features (B, P, F) have left the range of float64: the network would answer NaN in silence.
+
+    Times of 1e-10 and a query at 1e300, say, or steps so small that their quotients overflow.
+    """
+    wrong = ~(np.abs(features) <= FARTHEST).all(axis=2)  # NaN too
+    if wrong.any():
+        curve, place = (int(i) for i in np.argwhere(wrong)[0])
+        where = f"number {place}" + ("" if context.single else f" of curve {curve}")
+        raise ValueError(
+            f"{what} must be comparable with one another in float64, got quotients or differences beyond its range "
+            f"(about 1e-308 to 1e308) at {where}; rescale the times, values or bounds, or leave out what is so far away"
+        )
 
 
 def filled(values: np.ndarray) -> np.ndarray:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,31 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lcpfn import files
+
 FORMAT = 1
 
 
 def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors and JSON facts; the old file stays until the new one is complete on disk."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    try:
-        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Write tensors and JSON facts; the old file stays until the new one is complete on disk.
+
+    Raises:
+        OSError: if the folder is missing, read-only or full; the old file is untouched then.
+    """
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with files.replacing(path) as temporary:
         save_file(flat, temporary, metadata={"lcpfn-run": json.dumps({"format": FORMAT} | facts)})
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> int:
+    """How many temporary files of killed runs beside the state have been removed; a state is megabytes, each time.
+
+    Those that older versions wrote, "state.safetensors….part", are nobody's once a run begins here.
+    """
+    left = [each for each in path.parent.glob(f"{path.name}*.part") if each.is_file()]
+    for each in left:
+        each.unlink(missing_ok=True)
+    return files.sweep(path) + len(left)
 
 
 def load(path: Path, device: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -17,7 +17,7 @@ import torch
 
 from lcpfn import calibration
 from lcpfn.belief import Belief
-from lcpfn.inference import Engine
+from lcpfn.inference import Inference
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint, digest
 from lcpfn.network.config import ModelConfig
@@ -67,7 +67,7 @@ class OriginalAnswers:
         weights = {name: torch.tensor(values) for name, values in checkpoint.weights.items()}
         self.objective.model.load_state_dict(weights)
         # No network to run: it knows what raw outputs mean.
-        self.engine = Engine(self.config, self.coordinates, Network(self.config, {}, np), None)
+        self.inference = Inference(self.config, self.coordinates, Network(self.config, {}, np), None)
 
     @torch.inference_mode()
     def predict(self, y: Any, t_query: Any, *, kind: str, metric: Metric) -> Belief:
@@ -81,7 +81,7 @@ class OriginalAnswers:
         queries = torch.tensor(asked, dtype=torch.float64)
         raw = self.objective.model.raw(view, t, after, queries, torch.tensor([KINDS.index(kind)]))
         location, scale = (part[:, -1:].expand(asked.shape).numpy() for part in (view.location, view.scale))
-        return self.engine.belief(self.engine.law(raw.numpy()), location, scale, asked, kind, metric)
+        return self.inference.belief_of(raw.numpy(), location, scale, np.array(asked), kind, metric)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from data import curves
+from data import curves, parquet
 from data.curve import RealCurve
 from record import Record, parser, say
 from report import stopping
@@ -146,8 +146,8 @@ def main(
     made = parser(SCRIPT, (__doc__ or "").split("\n")[0], name="stopping_search")
     made.add_argument("--studies", type=int, help=f"of each pruner on a table (default: {STUDIES})")
     told = made.parse_args(arguments)
-    if read is curves.read and curves.folder() is None:
-        print(curves.MISSING)
+    if read is curves.read and not parquet.folders():
+        print(parquet.MISSING)
         return 1
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     per_task, count, studies = (
