@@ -85,7 +85,7 @@ def predict(options: Namespace) -> int:
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
     surprise = pfn.surprise(
-        seen.y, t=seen.t, metric=metric, horizon=max(steps.t), stretch_time=options.stretch_time
+        seen.y, t=seen.t, metric=metric, stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
     answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
     card = _judge(options, pfn, answer, end=float(max(steps.t)))
