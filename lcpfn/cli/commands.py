@@ -26,9 +26,7 @@ from lcpfn.metric import Metric
 from lcpfn.names import lower_is_better
 from lcpfn.network.checkpoint import Checkpoint, digest
 from lcpfn.pfn import PFN, load, locate
-from lcpfn.stopping.decision import Decision
-from lcpfn.stopping.policy import Policy
-from lcpfn.stopping.question import Rivals
+from lcpfn.stopping import Best, Decision, Policy, Rivals
 
 DEMO_PICTURE = "lcpfn-demo.png"
 REPEATS = 20  # forecasts that the demo times
@@ -115,8 +113,7 @@ def _judge(options: Namespace, pfn: PFN, answer: Answer, *, end: float) -> Decis
         horizon=end - first + 1,
         metric=answer.belief.metric,
         engine=pfn,
-        level=options.level,
-        start="own" if options.rivals is None else "higher",
+        rule=Best(level=options.level, start="own" if options.rivals is None else "higher"),
         first_step=first,
         stretch_time=options.stretch_time,
     )
@@ -128,7 +125,7 @@ def _plain(card: Decision | None) -> dict[str, Any] | None:
     """A stop card as JSON."""
     if card is None:
         return None
-    names = ("stop", "reason", "detail", "p_better", "expected_best")
+    names = ("stop", "reason", "detail", "p_better", "expected_end")
     facts = {name: getattr(card, name) for name in names}
     quantiles = {str(q): value for q, value in card.quantiles.items()}
     threshold = None if card.verdict is None else card.verdict.threshold
