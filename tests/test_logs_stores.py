@@ -93,9 +93,7 @@ def report(of: int, step: int, value: float) -> dict[str, Any]:
 
 
 def named(path: Path) -> list[str]:
-    found = logs.runs(path)
-    assert found is not None
-    return [run.name for run in found]
+    return [run.name for run in logs.runs(path)]
 
 
 def test_trials_of_an_optuna_database(tmp_path: Path) -> None:
@@ -105,7 +103,8 @@ def test_trials_of_an_optuna_database(tmp_path: Path) -> None:
     assert (first.name, first.clock, reading(first).direction) == ("value", "step", "max")
     np.testing.assert_array_equal(first.y, [0.1, 0.2])
     second = logs.read(tmp_path, metric="value", run="second/0")
-    np.testing.assert_array_equal(second.y, [np.nan, 2.5, np.inf, -np.inf])
+    np.testing.assert_array_equal(second.y, [np.nan, 2.5, np.nan, np.nan])
+    assert (second.diverged_at, reading(second).not_finite) == (3, 3)
     assert second.metric is not None and second.metric.direction == "min"
     with pytest.raises(ValueError, match="holds 2 runs: first/0, second/0; say --run NAME"):
         logs.read(path)
@@ -144,7 +143,8 @@ def test_trials_of_an_optuna_journal(tmp_path: Path) -> None:
     assert named(path) == named(tmp_path) == ["first/0", "second/1"]
     first, second = logs.read(path, run="first/0"), logs.read(path, run="second/1")
     np.testing.assert_array_equal(first.y, [0.1, 0.2])
-    np.testing.assert_array_equal(second.y, [2.5, np.nan, np.inf])
+    np.testing.assert_array_equal(second.y, [2.5, np.nan, np.nan])
+    assert second.diverged_at == 2
     assert (reading(first).direction, reading(second).direction) == ("max", "min")
 
 
@@ -162,7 +162,8 @@ def test_runs_of_an_mlflow_database(tmp_path: Path) -> None:
     assert (curve.name, curve.clock, counted(curve)) == ("val/acc", "step", True)
     np.testing.assert_array_equal(logs.read(path, metric="val_acc").y, curve.y)  # no other run has it
     odd = logs.read(path, metric="val_loss", run="calm-owl-1")
-    np.testing.assert_array_equal(odd.y, [np.nan, np.inf, -np.inf, 0.5])
+    np.testing.assert_array_equal(odd.y, [np.nan, np.nan, np.nan, 0.5])
+    assert (odd.diverged_at, reading(odd).not_finite) == (None, 3)
     by_time = logs.read(path, metric="val_loss", run="calm-owl-2")
     np.testing.assert_array_equal(by_time.y, [0.9, 0.7, 0.6])  # all logged without a step
     assert (by_time.clock, counted(by_time)) == ("t", True)
@@ -212,7 +213,8 @@ def test_runs_of_the_file_store(tmp_path: Path) -> None:
         np.testing.assert_array_equal(curve.y, [0.1, 0.2, 0.3])
         assert (curve.clock, counted(curve)) == ("step", True)
     np.testing.assert_array_equal(logs.read(tmp_path, metric="f1").y, [0.2, 0.3])  # old files have no steps
-    np.testing.assert_array_equal(logs.read(tmp_path, metric="val_loss").y, [np.nan, np.inf])
+    with pytest.raises(ValueError, match="column val_loss holds no number that is finite"):
+        logs.read(tmp_path, metric="val_loss")
 
 
 def test_a_damaged_file_of_a_metric(tmp_path: Path) -> None:

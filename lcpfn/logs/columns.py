@@ -137,7 +137,8 @@ class Table:
     restarts: bool = False  # rows are of one run: a time that comes again was measured again after a restart
     direction: str | None = None  # of the values, where the file says which is better
     run_ends: dict[str, float] = field(default_factory=dict)  # by clock, where the file says when the run ends
-    left_out: int = 0  # values that the reader has left out already, as one that was purged
+    replaced: int = 0  # values that the reader itself has left out, as later ones came to their times
+    abandoned: int = 0  # of these, values that the log takes back
     notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -40,6 +40,8 @@ def curve(table: Table, *, column: str | None = None, time_column: str | None = 
         ValueError: if the columns or runs are not clear, a cell is not a number, a time is missing, or there is no
             value.
     """
+    if run is not None and not any(is_id(name) for name in table.names):
+        raise ValueError(f"{table.source} is a table, which is one run: leave out --run {run}")
     chosen = value_column(table, column)
     table, other_runs = one_run(table, chosen, run, _named_times(table, chosen))
     y = table.numbers(chosen)
@@ -116,7 +118,7 @@ class _Question:
         # Several rows of one time: metrics that take turns, and no missing values. (NaN differs from NaN.)
         if not any((np.diff(t) == 0).any() for t in times.values()):
             rows = np.arange(len(self.table))
-        self._one_attempt(times, rows)
+        self._one_attempt(times)
         fine = [t[rows] for t in times.values() if self.table.restarts and not _coarse(t, times, rows)]
         if fine and time_column == ROWS:
             return self._counted(rows, latest(fine[0]), "t")
@@ -168,10 +170,11 @@ class _Question:
                     found[i] = t
         return found
 
-    def _one_attempt(self, times: dict[int, np.ndarray], rows: np.ndarray) -> None:
+    def _one_attempt(self, times: dict[int, np.ndarray]) -> None:
         """Raises where a table holds two runs one below the other and nothing else tells them apart."""
         if self.table.restarts:
             return
+        rows = np.flatnonzero(self.measured)
         for clock, t in times.items():
             again = starts_over(t[rows])
             others = [s[rows] for i, s in times.items() if i != clock and not is_wall_clock(self.table.names[i])]
@@ -249,10 +252,10 @@ class _Question:
         name = "y" if table.names[self.chosen].isdecimal() else table.names[self.chosen]
         reading = Reading(
             source=table.source,
-            read=self.read + table.left_out + self.other_runs,
-            replaced=kept.replaced + table.left_out,
+            read=self.read + table.replaced + self.other_runs,
+            replaced=kept.replaced + table.replaced,
             not_finite=not_finite,
-            abandoned=kept.abandoned + table.left_out,
+            abandoned=kept.abandoned + table.abandoned,
             other_runs=self.other_runs,
             notices=(*table.notices, *notices),
             direction=table.direction,

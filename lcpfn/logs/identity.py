@@ -28,8 +28,6 @@ def one_run(table: Table, chosen: int, run: str | None, clocks: Sequence[int]) -
     if run is None:
         _ask(table, chosen, ids, clocks)
         return table, 0
-    if not ids:
-        raise ValueError(f"{table.source} is a table, which is one run: leave out --run {run}")
     measured = table.columns[chosen].measured
     fits = np.ones(len(table), dtype=bool)
     for part in run.split(",") if "=" in run else [run]:

@@ -62,12 +62,12 @@ def starts_over(t: np.ndarray) -> int:
 
 
 def stands_still(t: np.ndarray) -> tuple[float, np.ndarray] | None:
-    """The first time that stands in several rows, and those rows, if that is so of more than half of the times."""
-    distinct, counts = np.unique(t, return_counts=True)
-    if not len(t) or (counts > 1).sum() * 2 <= len(distinct):
+    """The first time that stands in several rows in a row, and those rows, if that is so of more than half of them."""
+    still = np.append(False, np.diff(t) == 0)
+    if np.count_nonzero(still & ~np.append(still[1:], False)) * 2 <= np.count_nonzero(~still):
         return None
-    time = float(t[int(np.isin(t, distinct[counts > 1]).argmax())])
-    return time, np.flatnonzero(t == time)
+    first = int(still.argmax())
+    return float(t[first]), np.flatnonzero(t == t[first])
 
 
 def coarse(t: np.ndarray, others: list[np.ndarray]) -> bool:

@@ -56,7 +56,8 @@ def run_of_points(
     *,
     direction: str | None = None,
     run_ends: Mapping[str, float] | None = None,
-    left_out: Mapping[str, int] | None = None,
+    replaced: Mapping[str, int] | None = None,
+    abandoned: Mapping[str, int] | None = None,
 ) -> Run:
     """A run from the points of each metric.
 
@@ -68,7 +69,8 @@ def run_of_points(
             has no such time.
         direction: which is better, "max" or "min", if the log says so.
         run_ends: by clock, when the run ends, if the log says so.
-        left_out: by metric, how many values the log itself has taken back.
+        replaced: by metric, how many values the reader has left out already, as later ones came to their times.
+        abandoned: of these, how many the log takes back.
     """
 
     def table(metric: str) -> Table:
@@ -82,7 +84,8 @@ def run_of_points(
             restarts=True,
             direction=direction,
             run_ends=dict(run_ends or {}),
-            left_out=(left_out or {}).get(metric, 0),
+            replaced=(replaced or {}).get(metric, 0),
+            abandoned=(abandoned or {}).get(metric, 0),
         )
 
     return Run(name, source, tuple(metric for metric in points if points[metric]), table)

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from pathlib import Path
 
 import numpy as np
@@ -133,29 +136,58 @@ def read_events(paths: Sequence[Path], *, name: str, source: str) -> Run:
     Raises:
         ValueError: if a file is damaged before its end.
     """
-    found: dict[str, list[Point]] = {}
-    begins: list[tuple[float, int, int]] = []  # wall time, file, step
-    for number, path in enumerate(paths):
-        _scalars(path, number, found, begins)
-    left_out: dict[str, int] = {}
-    timed: dict[str, list[tuple[float, int, int, float]]] = {}
-    for tag, points in found.items():
-        points.sort(key=lambda point: point[:2])  # stable: events of one file and time stay in their order
-        kept = [p for p in points if not any(p[:2] < (wall, file) and p[2] >= step for wall, file, step in begins)]
-        left_out[tag], timed[tag] = len(points) - len(kept), kept
+    files = sorted((_scalars(path) for path in paths), key=lambda file: file.begun)
+    replaced, abandoned, timed = Counter[str](), Counter[str](), dict[str, list[Point]]()
+    for number, file in enumerate(files):
+        replaced.update(file.replaced), abandoned.update(file.abandoned)
+        for tag, points in file.scalars.items():
+            timed.setdefault(tag, []).extend((wall, number, step, y) for step, (wall, y) in points.items())
+    begins = [(wall, number, step) for number, file in enumerate(files) for wall, step in file.begins]
+    for tag, points in timed.items():
+        points.sort(key=lambda point: point[:2])  # stable: those of one file and wall time stay in their order
+        kept = [p for p in points if not any(p[1] != n and p[:2] < (wall, n) and p[2] >= t for wall, n, t in begins)]
+        for counts in (replaced, abandoned):
+            counts[tag] += len(points) - len(kept)
+        timed[tag] = kept
     epochs = next(({step: y for *_, step, y in timed.pop(tag)} for tag in EPOCHS if tag in timed), {})
     clocks = ("epoch", "step") if epochs else ("step",)
     points_of = {
         tag: [(*([epochs.get(step)] if epochs else []), float(step), y) for *_, step, y in points]
         for tag, points in timed.items()
     }
-    return run_of_points(name, source, clocks, points_of, left_out=left_out)
+    return run_of_points(name, source, clocks, points_of, replaced=replaced, abandoned=abandoned)
 
 
-def _scalars(path: Path, number: int, found: dict[str, list[Point]], begins: list[tuple[float, int, int]]) -> None:
-    """Adds the values of a file by tag, and the steps from which on it begins anew."""
-    foreign = set[str]()
-    wall = -math.inf
+@dataclass
+class _File:
+    """What one event file holds, as it is read."""
+
+    begun: float = math.inf  # wall time of its first event
+    scalars: dict[str, dict[int, tuple[float, float]]] = field_of(default_factory=dict)  # tag, step: wall time, value
+    begins: list[tuple[float, int]] = field_of(default_factory=list)  # wall time and step of sessions that start
+    replaced: Counter[str] = field_of(default_factory=Counter)  # by tag, values that others of the file stand for
+    abandoned: Counter[str] = field_of(default_factory=Counter)
+
+    def start(self, wall: float, step: int) -> None:
+        """Takes back what was written before a session starts at a step."""
+        self.begins.append((wall, step))
+        for tag, points in self.scalars.items():
+            for later in [t for t in points if t >= step]:
+                del points[later]
+                self.replaced[tag] += 1
+                self.abandoned[tag] += 1
+
+    def add(self, tag: str, wall: float, step: int, y: float) -> None:
+        """Adds a value; of those at one step the last counts, and the order stays that of writing."""
+        points = self.scalars.setdefault(tag, {})
+        if points.pop(step, None) is not None:
+            self.replaced[tag] += 1
+        points[step] = (wall, y)
+
+
+def _scalars(path: Path) -> _File:
+    """What a file holds, up to a record that was cut off."""
+    file, foreign, wall = _File(), set[str](), -math.inf
     for i, record in enumerate(records(path), 1):
         try:
             event = dict(fields(record))
@@ -163,23 +195,16 @@ def _scalars(path: Path, number: int, found: dict[str, list[Point]], begins: lis
             if isinstance(wall_time, bytes) and len(wall_time) == 8:
                 time = struct.unpack("<d", wall_time)[0]
                 wall = max(wall, time) if math.isfinite(time) else wall  # a clock that was set back tells no order
+                file.begun = min(file.begun, wall)
             if isinstance(session := event.get(7), bytes) and dict(fields(session)).get(1) == SESSION_START:
-                begins.append((wall, number, step))
-                _take_back(found, number, step)
+                file.start(wall, step)
             if isinstance(summary := event.get(5), bytes):
                 for field, value in fields(summary):
                     if field == 1 and isinstance(value, bytes) and (scalar := _scalar(value, foreign)) is not None:
-                        found.setdefault(scalar[0], []).append((wall, number, step, scalar[1]))
+                        file.add(scalar[0], wall, step, scalar[1])
         except (ValueError, struct.error) as error:
             raise ValueError(f"{path}, record {i}: {error}; the file is damaged, or none of TensorBoard's") from None
-
-
-def _take_back(found: dict[str, list[Point]], number: int, step: int) -> None:
-    """Marks what the same file holds of that step and later ones as written before it."""
-    for points in found.values():
-        for i, (_, file, t, y) in enumerate(points):
-            if file == number and t >= step:
-                points[i] = (-math.inf, -1, t, y)
+    return file
 
 
 def _scalar(data: bytes, foreign: set[str]) -> tuple[str, float] | None:
