@@ -10,7 +10,7 @@ import pytest
 
 import lcpfn
 from lcpfn.metric import Metric
-from lcpfn.stopping import Policy, Rivals
+from lcpfn.stopping import Best, Converged, Paper, Policy, Rivals, Rule, Worth
 from lcpfn.stopping.thresholds import ratio
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -193,15 +193,17 @@ def by_decide(policy: Policy, run: Any, rivals: Rivals) -> int:
     return len(run)
 
 
-OPTIONS: list[dict[str, Any]] = [
-    dict(rule="best"),
-    dict(rule="best", level=0.3, alarm=None),
-    dict(rule="best", level=0.2, every=2, min_points=4),
-    dict(rule="best", spend=False, level=0.1),
-    dict(rule="best", rank=2, min_delta=0.01, level=0.2),
-    dict(rule="best", start="runs", level=0.2),
-    dict(rule="best", start="own", cap=0.05),
-    dict(rule="worth", min_rate=0.002),
+CASES: list[tuple[Rule, dict[str, Any]]] = [
+    (Best(), {}),
+    (Best(level=0.3), {"alarm": None}),
+    (Best(level=0.2), {"every": 2, "min_points": 4}),
+    (Best(spend=False, level=0.1), {}),
+    (Best(rank=2, min_delta=0.01, level=0.2), {}),
+    (Best(start="runs", level=0.2), {}),
+    (Best(start="higher", level=0.1), {}),
+    (Best(cap=0.05), {}),
+    (Worth(min_rate=0.002), {}),
+    (Converged(min_delta=0.02), {}),
 ]
 
 
@@ -213,20 +215,17 @@ def test_the_batch_decides_as_policy_does(bench: dict[str, ModuleType], metric: 
     about, stopped = beliefs.general(engine, made), 0
     tops = metric.sign * np.sort(made.finals)
     alarms = bench["rules"].rings(engine, made)
-    for options in OPTIONS:
-        told = dict(options)
-        rate = told.pop("min_rate", None)
+    for rule, options in CASES:
+        outside = {name: value for name, value in options.items() if name != "alarm"}
         calm = "alarm" in options  # or it rings as it does by default
-        look = beliefs.Lookup(told, about, made, engine=engine, alarms=None if calm else alarms)
+        look = beliefs.Lookup(rule, about, made, engine=engine, alarms=None if calm else alarms, options=outside)
         for n, concluded in ((3, 3), (8, 40), (10, 300)):
             history = bench["replay"].History(list(tops[:n]), [tops[0]] * (concluded - n))
-            if rate is not None:
-                look._rate = lambda *_, rate=rate: rate
             rivals = Rivals(tuple(history.finished), history.concluded, tuple(history.stopped))
             for i, run in enumerate(made.runs):
-                policy = Policy(horizon=run.horizon, metric=metric, engine=engine, **options)
+                policy = Policy(horizon=run.horizon, metric=metric, engine=engine, rule=rule, **options)
                 expected = by_decide(policy, run, rivals)
-                assert look.points(made, i, history) == expected, (options, n, i)
+                assert look.points(made, i, history) == expected, (rule, n, i)
                 stopped += expected < len(run)
     assert stopped > 20
 
@@ -238,7 +237,7 @@ def test_own_start_compares_odds_with_those_after_the_first_point(
     engine, beliefs = lcpfn.load(), bench["beliefs"]
     made, stopped = table(bench, *curves(LOSS, seed=4), metric=LOSS), 0
     about = beliefs.general(engine, made)
-    look = beliefs.Lookup({"rule": "best", "start": "own", "level": level, "cap": cap}, about, made, engine=engine)
+    look = beliefs.Lookup(Best(level=level, cap=cap), about, made, engine=engine)
     bar = float(-np.sort(made.finals)[-2])
     history = bench["replay"].History([bar], [])
     for i, run in enumerate(made.runs):
@@ -269,7 +268,7 @@ def test_the_batch_of_the_paper_rule_decides_as_policy_does(bench: dict[str, Mod
     values = [0.8 - 0.5 * t**-0.5 * draw.uniform(0.2, 1) - draw.uniform(0, 0.3) for _ in range(6)]
     runs = [bench["table"].Run(t, y, t / 100, diverged=False, horizon=100.0) for y in values]
     made = bench["table"].Table("made-up", "task", "metric", UNIT, runs)
-    look = beliefs.Lookup(dict(rule="paper"), beliefs.paper(engine, made), made, engine=engine)
+    look = beliefs.Lookup(Paper(), beliefs.paper(engine, made), made, engine=engine)
     history = bench["replay"].History([float(np.sort(made.finals)[-2])], [0.1])
     for i, run in enumerate(runs):
         expected = len(t)

@@ -28,8 +28,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2)
 GAPS = (1, 2, 5, 10, 20, 50)
@@ -64,17 +66,19 @@ RATIOS: Mapping[str, Factors] = {
         (29.05, 31.93, 45.23, 78.02, 100.0),
     ),
 }
+Start = Literal["own", "runs", "higher"]
 STARTS = tuple(RATIOS)
+Floats = float | NDArray[np.float64]  # one number, or (L,) of them
 
 
-def threshold(level: float, *, gap: float, runs: int, rank: int = 1, start: str = "runs") -> float:
+def threshold(level: float, *, gap: Floats, runs: int, rank: int = 1, start: Start = "runs") -> Floats:
     """The probability of beating the incumbent at or below which a run may be stopped.
 
     It never exceeds `level`, so that of the stopped runs, too, at most this share would have won.
 
     Args:
         level: bound on the chance that a run which would have beaten the incumbent is ever stopped, in (0, 1).
-        gap: points between two looks; of a run of more than 100 points as if it had 100.
+        gap: (L,) points between two looks; of a run of more than 100 points as if it had 100.
         runs: how many runs are over, `rank` or more.
         rank: the incumbent is the best but rank - 1 of them.
         start: whose factors, of RATIOS.
@@ -88,12 +92,12 @@ def threshold(level: float, *, gap: float, runs: int, rank: int = 1, start: str 
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
-    if not gap > 0 or rank < 1 or runs < rank:
+    if not np.all(np.greater(gap, 0)) or rank < 1 or runs < rank:
         raise ValueError(f"gap must be positive, rank 1 or more, runs rank or more, got {gap}, {rank}, {runs}")
-    return min(level, _limit(start, level, gap, rank / (runs + 1 - rank)))
+    return _at_most(level, _limit(start, level, gap, rank / (runs + 1 - rank)))
 
 
-def threshold_after(first: float, level: float, *, gap: float, cap: float = CAP, start: str = "own") -> float:
+def threshold_after(first: float, level: float, *, gap: Floats, cap: float = CAP, start: Start = "own") -> Floats:
     """The same for a run that the engine gave the probability `first` after its first point.
 
     A run that began as the likely winner may lose much before it counts as lost; the threshold never exceeds `cap`, or
@@ -109,15 +113,17 @@ def threshold_after(first: float, level: float, *, gap: float, cap: float = CAP,
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; divide percentages by 100")
-    if not gap > 0 or not 0 <= first <= 1 or not 0 < cap <= 1:
+    if not np.all(np.greater(gap, 0)) or not 0 <= first <= 1 or not 0 < cap <= 1:
         raise ValueError(f"gap must be positive, first and cap probabilities, got {gap}, {first}, {cap}")
     highest = max(level, cap)
-    return highest if first == 1 else min(highest, _limit(start, level, gap, first / (1 - first)))
+    if first == 1:
+        return np.full(np.shape(gap), highest) if np.ndim(gap) else highest
+    return _at_most(highest, _limit(start, level, gap, first / (1 - first)))
 
 
 def threshold_by(
-    start: str, level: float, *, gap: float, runs: int, rank: int = 1, own: float | None = None, cap: float = CAP
-) -> float:
+    start: Start, level: float, *, gap: Floats, runs: int, rank: int = 1, own: float | None = None, cap: float = CAP
+) -> Floats:
     """The threshold by where prior odds are from: `threshold`, `threshold_after`, or the higher of both.
 
     Args:
@@ -132,22 +138,30 @@ def threshold_by(
     Raises:
         ValueError: if an argument is outside of its range.
     """
-    among = threshold(level, gap=gap, runs=runs, rank=rank, start=start) if start != "own" else 0.0
     if start == "runs":
-        return among
+        return threshold(level, gap=gap, runs=runs, rank=rank, start=start)
     if own is None:
         raise ValueError(f"start {start!r} needs the run's own probability after its first point, got none")
-    return max(among, threshold_after(own, level, gap=gap, cap=cap, start=start))
+    after = threshold_after(own, level, gap=gap, cap=cap, start=start)
+    if start == "own":
+        return after
+    among = threshold(level, gap=gap, runs=runs, rank=rank, start=start)
+    return np.maximum(among, after) if np.ndim(gap) else max(float(among), float(after))
 
 
-def _limit(start: str, level: float, gap: float, prior_odds: float) -> float:
+def _at_most(highest: float, limit: Floats) -> Floats:
+    return np.minimum(highest, limit) if np.ndim(limit) else min(highest, float(limit))
+
+
+def _limit(start: Start, level: float, gap: Floats, prior_odds: float) -> Floats:
     odds = level * ratio(start, level, gap) * prior_odds
     return odds / (1 + odds)
 
 
-def ratio(start: str, level: float, gap: float) -> float:
+def ratio(start: Start, level: float, gap: Floats) -> Floats:
     """By how much the factor on the prior odds may exceed `level`; between the stored ones on logarithmic scales."""
     columns = [math.log(each) for each in (LEVELS[0] / 100, *LEVELS)]  # far below the lowest: Ville's inequality
     rows = [np.interp(math.log(level), columns, [0.0, *np.log(row)]) for row in RATIOS[start]]
     at = [math.log(each) for each in (CONTINUOUS, *GAPS)]
-    return float(np.exp(np.interp(math.log(gap), at, [0.0, *rows])))
+    found = np.exp(np.interp(np.log(gap), at, [0.0, *rows]))
+    return found if np.ndim(gap) else float(found)
