@@ -34,11 +34,14 @@ def test_nothing_is_lost_when_writes_fail(tmp_path: Path) -> None:
     disk.failing_writes(tmp_path, size=2000)
 
 
-def test_nothing_is_lost_on_a_full_disk() -> None:
+@pytest.mark.parametrize("run", [disk.full_disk, disk.full_disk_of_training])
+def test_nothing_is_lost_on_a_full_disk(run) -> None:
+    if run is disk.full_disk_of_training:
+        pytest.importorskip("torch")
     with disk.small_disk() as folder:
         if folder is None:
             pytest.skip("mounting a small tmpfs is not allowed here; writes that fail are tested above")
-        disk.full_disk(folder)
+        run(folder)
 
 
 # ------------------------------------------------------------------------------------------- the suite itself has teeth

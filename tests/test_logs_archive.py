@@ -30,7 +30,7 @@ def test_evaluations_of_stable_baselines(tmp_path: Path, capsys: pytest.CaptureF
     path = baselines(tmp_path / "evaluations.npz")
     for where in (path, tmp_path):
         curve = logs.read(where, metric="mean_reward", clock="timesteps")
-        assert (curve.y.tolist(), curve.times.tolist()) == ([2.0, 4.0, 6.0], STEPS.tolist())
+        assert (curve.y.tolist(), curve.t.tolist()) == ([2.0, 4.0, 6.0], STEPS.tolist())
         assert curve.metric is not None and curve.metric.direction == "max"
         assert logs.read(where, metric="mean_ep_length", clock="timesteps").y.tolist() == [10, 15, 30]
     question = ["predict", str(path), "--metric", "mean_reward", "--time-column", "timesteps", "--at", "9000", "--json"]

@@ -143,10 +143,10 @@ def test_a_users_own_pattern(tmp_path: Path) -> None:
     path.write_text("".join(f"[rank0] step {100 * i} | lr 0.1 | loss {3 / (1 + i)}\nother\n" for i in range(5)))
     curve = logs.read(path, pattern=EXAMPLE, metric="train_loss", clock="step")
     np.testing.assert_allclose(curve.y, [3 / (1 + i) for i in range(5)])
-    np.testing.assert_array_equal(curve.times, [0, 100, 200, 300, 400])
+    np.testing.assert_array_equal(curve.t, [0, 100, 200, 300, 400])
     assert curve.name == "train_loss" and curve.metric is not None and curve.metric.direction == "min"
     counted = logs.read(path, pattern=r"loss (?P<val_loss>\S+)")  # without a time values are counted
-    assert (counted.t, counted.name, len(counted)) == (None, "val_loss", 5)
+    assert (counted.t.tolist(), counted.name) == ([1, 2, 3, 4, 5], "val_loss")
 
 
 PATTERNS = {

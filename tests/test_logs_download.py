@@ -25,11 +25,11 @@ def test_the_files_name_says_what_it_is(tmp_path: Path) -> None:
     curve = logs.read(path, clock="Step")
     assert curve.name == "val_loss" and curve.metric is not None and curve.metric.direction == "min"
     np.testing.assert_array_equal(curve.y, ACC)
-    np.testing.assert_array_equal(curve.times, STEPS)
+    np.testing.assert_array_equal(curve.t, STEPS)
     as_json = tmp_path / "run-train-tag-val_loss.json"
     as_json.write_text(json.dumps([[1.7e9 + i, step, y] for i, (step, y) in enumerate(zip(STEPS, ACC))]))
     again = logs.read(as_json, clock="Step")
-    assert (again.name, again.y.tolist(), again.times.tolist()) == ("val_loss", ACC, STEPS)
+    assert (again.name, again.y.tolist(), again.t.tolist()) == ("val_loss", ACC, STEPS)
 
 
 def test_a_folder_of_downloads(tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_a_panel_holds_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         with pytest.raises(ValueError, match="holds 2 runs with val_acc: calm-lake-3, a - b; say --run NAME"):
             logs.read(where, metric="val_acc")
         curve = logs.read(where, metric="val_acc", run="calm-lake-3", clock="Step")
-        assert (curve.y.tolist(), curve.times.tolist()) == ([0.3, 0.51, 0.59], [99, 199, 299])
+        assert (curve.y.tolist(), curve.t.tolist()) == ([0.3, 0.51, 0.59], [99, 199, 299])
         assert curve.metric is not None and curve.metric.bounds == (0, 1)
         other = logs.read(where, run="a - b", clock="Step")
-        assert (other.y.tolist(), other.times.tolist()) == ([0.11, 0.22], [149, 199])
+        assert (other.y.tolist(), other.t.tolist()) == ([0.11, 0.22], [149, 199])
     question = ["predict", str(path), "--metric", "val_acc", "--time-column", "Step", "--horizon", "999", "--json"]
     assert cli.main([*question, "--run", "calm-lake-3"]) == 0
     assert json.loads(capsys.readouterr().out)["observed"]["count"] == 3

@@ -60,7 +60,7 @@ def test_lists_of_different_lengths(tmp_path: Path) -> None:
     """Training is measured at each step, validation at each epoch; times go with those that are as long."""
     path = write(tmp_path, {"epoch": [10, 20], "val_loss": LOSS[:2], "train_loss": [1.0] * 30})
     validation = logs.read(path, metric="val_loss", clock="epoch")
-    np.testing.assert_array_equal(validation.times, [10, 20])
+    np.testing.assert_array_equal(validation.t, [10, 20])
     assert len(logs.read(path, metric="train_loss")) == 30
 
 

@@ -131,7 +131,7 @@ def stream(pfn: PFN, repetitions: int) -> list[dict[str, Any]]:
 def replay(pfn: PFN, count: int, repetitions: int) -> list[dict[str, Any]]:
     """Time of the beliefs about the end after every prefix of many curves."""
     y = curves(count, 100)
-    spent = timed(lambda: pfn.replay(y, horizon=HORIZON), repetitions, warm=0 if repetitions == 1 else 1)
+    spent = timed(lambda: pfn.replay(y, HORIZON, run_end=HORIZON), repetitions, warm=0 if repetitions == 1 else 1)
     return [row(f"`replay`, {count:,} curves of 100 points: the end, after each of 0 to 100 points", spent)]
 
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from lcpfn import logs
 from lcpfn.belief import Belief
-from lcpfn.cli.answer import LEVELS, QUANTILES, Answer
-from lcpfn.logs import table
+from lcpfn.cli.answer import LEVELS, QUANTILES, Answer, left_out
+from lcpfn.curve import Curve
+from lcpfn.logs.source import progress_shown
 from lcpfn.metric import Metric
 from lcpfn.names import lower_is_better
 from lcpfn.network.checkpoint import Checkpoint, digest
@@ -35,15 +36,16 @@ def predict(options: Namespace) -> int:
     """Forecasts the curve of a file or a run; prints a table or JSON, and draws a picture if asked."""
     if options.plot:
         _require("matplotlib", "plot")  # before the work, not after it
-    whole = logs.read(
-        options.file, metric=options.column, run=options.run, clock=options.time_column, pattern=options.pattern
-    )
-    if whole.replaced:
-        print(f"lcpfn: {whole.replaced} values are left out: a restart came to their times again", file=sys.stderr)
+    with progress_shown():
+        whole = logs.read(
+            options.file, metric=options.column, run=options.run, clock=options.time_column, pattern=options.pattern
+        )
+    for line in left_out(whole):
+        print(f"lcpfn: {line}", file=sys.stderr)
     seen, rest = _split(whole, options.observe)
     horizon = options.horizon
     if options.at is None and horizon is None:
-        later = rest.times[~np.isnan(rest.y)]
+        later = rest.t[~np.isnan(rest.y)]
         if not len(later):
             raise ValueError("say what to forecast: all steps up to --horizon 100, or --at 50,100")
         horizon = later.max()
@@ -66,7 +68,7 @@ def predict(options: Namespace) -> int:
         except ValueError as error:
             raise ValueError(_in_flags(str(error))) from error
 
-    last = seen.times[~np.isnan(seen.y)].max(initial=-np.inf)
+    last = seen.t[~np.isnan(seen.y)].max(initial=-np.inf)
     if options.at is None:
         steps = belief = ask(horizon=horizon)
     elif horizon is None and not options.plot:
@@ -81,7 +83,7 @@ def predict(options: Namespace) -> int:
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
     surprise = pfn.surprise(
-        seen.y, t=seen.t, metric=metric, horizon=max(steps.t), stretch_time=options.stretch_time
+        seen.y, t=seen.t, metric=metric, stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
     answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
     card = _judge(options, pfn, answer, end=float(max(steps.t)))
@@ -101,7 +103,9 @@ def predict(options: Namespace) -> int:
 def _judge(options: Namespace, pfn: PFN, answer: Answer, *, end: float) -> Decision | None:
     """The stop card: should a run that ends at `end` go on against the incumbent? None without one, or at the end."""
     measured = ~np.isnan(answer.seen.y)
-    steps, values = answer.seen.times[measured], answer.seen.y[measured]
+    steps, values = answer.seen.t[measured].tolist(), answer.seen.y[measured].tolist()
+    if answer.seen.diverged_at is not None:  # the card is about the run, whose last value was not finite
+        steps, values = [*steps, answer.seen.diverged_at], [*values, math.nan]
     if options.incumbent is None or not len(steps) or steps[0] < 0 or not steps[-1] < end:
         return None
     first = 0 if steps[0] < 1 else 1
@@ -114,7 +118,7 @@ def _judge(options: Namespace, pfn: PFN, answer: Answer, *, end: float) -> Decis
         stretch_time=options.stretch_time,
     )
     rivals = Rivals(finished=(options.incumbent,), concluded=options.rivals or 1)
-    return policy.decide(steps.tolist(), values.tolist(), rivals)
+    return policy.decide(steps, values, rivals)
 
 
 def _plain(card: Decision | None) -> dict[str, Any] | None:
@@ -133,7 +137,7 @@ def demo(options: Namespace) -> int:
     from lcpfn.cli.demo import CURVES
 
     recording = CURVES[options.curve]
-    whole = table.Curve("validation accuracy", recording.accuracy, None, "epoch")
+    whole = Curve(None, recording.accuracy, name="validation accuracy", clock="epoch")
     if not 0 < options.observe < len(whole):
         raise ValueError(f"--observe must be from 1 to {len(whole) - 1} in the demo, got {options.observe}")
     seen, rest = _split(whole, options.observe)
@@ -214,16 +218,19 @@ def _require(package: str, extra: str) -> None:
         raise ImportError(_advice(package, extra))
 
 
-def _split(whole: table.Curve, observe: int | None) -> tuple[table.Curve, table.Curve]:
+def _split(whole: Curve, observe: int | None) -> tuple[Curve, Curve]:
     """The curve up to its n-th measured value, and what comes after; the rest keeps its times."""
     measured = np.flatnonzero(~np.isnan(whole.y))
     if observe is not None and observe > len(measured):
         raise ValueError(f"--observe {observe} asks for more values than the {len(measured)} of the curve")
     end = len(whole) if observe is None else measured[observe - 1] + 1 if observe else 0
-    return whole[:end], replace(whole, t=whole.times)[end:]
+    seen, rest = whole[:end], whole[end:]
+    if whole.diverged_at is not None and not (len(seen) and seen.t[-1] >= whole.diverged_at):
+        seen = replace(seen, diverged_at=None)  # that is still to come
+    return seen, rest
 
 
-def _metric(options: Namespace, curve: table.Curve, pfn: PFN) -> tuple[Metric, dict[str, str]]:
+def _metric(options: Namespace, curve: Curve, pfn: PFN) -> tuple[Metric, dict[str, str]]:
     """The metric of a curve: as the user says, else the log, else the name, else the checkpoint; and who said what.
 
     Raises:
@@ -235,7 +242,7 @@ def _metric(options: Namespace, curve: table.Curve, pfn: PFN) -> tuple[Metric, d
     if options.direction is not None:
         direction, by = options.direction, "user"
     elif named is not None:
-        direction, by = named.direction, "name" if curve.direction is None else "log"
+        direction, by = named.direction, "log" if curve.reading is not None and curve.reading.direction else "name"
     elif direction == "max" and lower_is_better(curve.name):
         raise ValueError(
             f"in column {curve.name} lower seems to be better: say --direction min (or --direction max if it is not), "
@@ -250,7 +257,7 @@ def _metric(options: Namespace, curve: table.Curve, pfn: PFN) -> tuple[Metric, d
     return replace(default, direction=direction, bounds=bounds), assumed
 
 
-def _open(curve: table.Curve, bounds: tuple[float | None, float | None]) -> str:
+def _open(curve: Curve, bounds: tuple[float | None, float | None]) -> str:
     """The error for a metric that has an open side, when the checkpoint needs both; with bounds that would do."""
     y = curve.y[np.isfinite(curve.y)]
     low, high = bounds
@@ -304,11 +311,11 @@ def _draw(path: str, answer: Answer, *, title: str | None = None) -> None:
     from lcpfn.plot import fan
 
     truth = answer.truth
-    rest = truth[(truth.times <= max(answer.belief.t)) & ~np.isnan(truth.y)]
+    known = (truth.t <= max(answer.belief.t)) & ~np.isnan(truth.y)
     axes = fan(
         answer.belief,
-        observed=(answer.seen.times, answer.seen.y),
-        truth=(rest.times, rest.y) if len(rest) else None,
+        observed=(answer.seen.t, answer.seen.y),
+        truth=(truth.t[known], truth.y[known]) if known.any() else None,
         incumbent=answer.incumbent,
         name=answer.seen.name,
         clock=answer.seen.clock,

@@ -13,7 +13,7 @@ import numpy as np
 
 from lcpfn import logs
 from lcpfn.cli.commands import _in_flags, _metric, _require, _split
-from lcpfn.logs.table import Curve
+from lcpfn.curve import Curve
 from lcpfn.pfn import load
 
 ROWS = 8  # of the printed table, at most
@@ -34,7 +34,7 @@ def verify(options: Namespace) -> int:
     seen, rest = _split(whole, options.observe)
     horizon = options.horizon
     if options.at is None and horizon is None:
-        later = rest.times[~np.isnan(rest.y)]
+        later = rest.t[~np.isnan(rest.y)]
         if not len(later):
             raise ValueError("say what to verify: all steps up to --horizon 100, or --at 50,100")
         horizon = later.max()
@@ -122,11 +122,11 @@ def _draw(path: str, told: Any, seen: Curve, rest: Curve, whole: Curve) -> None:
 
     truth = None
     if told.network.kind != "best" and (~np.isnan(rest.y)).any():
-        kept = rest[(rest.times <= told.network.t.max()) & ~np.isnan(rest.y)]
-        truth = (kept.times, kept.y)
+        kept = (rest.t <= told.network.t.max()) & ~np.isnan(rest.y)
+        truth = (rest.t[kept], rest.y[kept])
     figure = beside(
         {"network": told.network, "reference posterior": told.reference},
-        observed=(seen.times, seen.y),
+        observed=(seen.t, seen.y),
         truth=truth,
         name=whole.name,
         clock=whole.clock,

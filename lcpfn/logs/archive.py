@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from lcpfn.logs import table
+from lcpfn.logs.columns import Table
 from lcpfn.logs.run import Run, run_of_points
-from lcpfn.logs.table import TIMES, Table
+from lcpfn.logs.times import TIMES
 from lcpfn.names import plain
 
 ZIP, ARRAYS = b"PK\x03\x04", ".npy"

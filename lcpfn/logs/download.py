@@ -9,8 +9,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from lcpfn.logs.columns import Table
 from lcpfn.logs.run import Run
-from lcpfn.logs.table import Table
 
 TENSORBOARD = ("Wall time", "Step", "Value")
 _NAMED = re.compile(r"run[-_](?P<run>.*?)[-_,]tag[-_](?P<tag>.+)", re.DOTALL)
@@ -26,8 +28,7 @@ def is_tensorboard(table: Table) -> bool:
 def read_tensorboard(table: Table, path: Path, *, name: str) -> list[Run]:
     """The run of such a table; its own name and that of its metric are told by the file's name."""
     run, tag = named(path, name)
-    cells = tuple(row[1:] for row in table.cells)
-    one = replace(table, names=(TENSORBOARD[1], tag), cells=cells, restarts=True)
+    one = replace(table.select((1, 2), (TENSORBOARD[1], tag)), restarts=True)
     return [Run(run, table.source, (tag,), lambda metric: one)]
 
 
@@ -65,10 +66,7 @@ def read_panel(table: Table) -> list[Run]:
 def _run(name: str, metrics: dict[str, int], table: Table) -> Run:
     def one(metric: str) -> Table:
         i = metrics[metric]
-        kept = [n for n, row in enumerate(table.cells) if row[i]]
-        cells = tuple((table.cells[n][0], table.cells[n][i]) for n in kept)
-        return replace(
-            table, names=(table.names[0], metric), cells=cells, lines=tuple(table.lines[n] for n in kept), restarts=True
-        )
+        kept = np.flatnonzero(table.columns[i].measured)
+        return replace(table.select((0, i), (table.names[0], metric)).take(kept), restarts=True)
 
-    return Run(name, table.source, tuple(m for m, i in metrics.items() if any(row[i] for row in table.cells)), one)
+    return Run(name, table.source, tuple(m for m, i in metrics.items() if table.columns[i].measured.any()), one)

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from lcpfn.logs import table
+from lcpfn.logs.columns import Table
 from lcpfn.logs.run import Run
-from lcpfn.logs.table import Table
 
 PLOTS = "plots/metrics"  # of DVCLive; below it the file's path is the metric's name
 STEP, TIMESTAMP = "step", "timestamp"  # the second where `live.log_metric` was asked for it
@@ -69,6 +69,5 @@ def _table(columns: dict[str, tuple[Path, str, str]], metric: str) -> Table:
     """
     path, clock, column = columns[metric]
     found = table.read(str(path))
-    times, values = found.index(clock), found.index(column)
-    cells = tuple((row[times], row[values]) for row in found.cells)
-    return replace(found, names=(clock, metric), cells=cells, restarts=True)  # a resumed run writes on
+    one = found.select((found.index(clock), found.index(column)), (clock, metric))
+    return replace(one, restarts=True)  # a resumed run writes on

@@ -21,7 +21,7 @@ from typing import Any
 
 from lcpfn.logs.download import TENSORBOARD, named
 from lcpfn.logs.run import Run, run_of_points, run_of_records
-from lcpfn.logs.table import TIMES
+from lcpfn.logs.times import TIMES
 from lcpfn.names import plain
 
 LARGEST = 1 << 26  # bytes of a document: it is read as a whole

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from lcpfn import Metric
 from lcpfn.stopping import Stopper
 
@@ -70,6 +72,7 @@ def _training_check(path: Path, acknowledged: list[int]) -> int:
         if acknowledged:
             raise Lost("the state of a training run")
         return 1
+    state.sweep(path)  # as a run does when it begins
     tensors, facts = state.load(path, "cpu")
     step = facts["step"]
     if (acknowledged and step < acknowledged[-1]) or set(tensors["w"].tolist()) != {float(step)}:
@@ -150,13 +153,27 @@ def full_disk(folder: Path) -> None:
     _settle(made, path, failed)
 
 
+def full_disk_of_training(folder: Path) -> None:
+    """A training state on a full disk: an OSError, and the old state whole."""
+    import torch
+
+    from lcpfn.training import state
+
+    path, small, large = folder / "state.safetensors", torch.zeros(100), torch.zeros(50_000)
+    state.save(path, {"w": small}, {"step": 1})
+    with pytest.raises(OSError, match="No space left"):
+        state.save(path, {"w": large}, {"step": 2})
+    if state.load(path, "cpu")[1]["step"] != 1 or len(list(folder.iterdir())) != 1:
+        raise Lost("the old state of a training run")
+    state.save(path, {"w": small}, {"step": 3})
+
+
 def _fill(made: Stopper) -> int:
     failed = 0
     for step in range(1, 200):
         try:
             made.update(f"run {step % 7}", step, 0.5)
-        except OSError as error:
-            assert str(error), "an OSError without a message"
+        except OSError:
             failed += 1
     return failed
 
@@ -199,15 +216,19 @@ def report(count: int) -> list[str]:
             lines.append(
                 f"kill -9, {name}: {count} kills, {checked:,} steps checked, {lost} lost, {left} files left over"
             )
-    for what, run in (("writes that fail", lambda folder: failing_writes(folder, size=2000)), ("full disk", full_disk)):
+    for what, run in (
+        ("writes that fail, stopper", lambda folder: failing_writes(folder, size=2000)),
+        ("full disk, stopper", full_disk),
+        ("full disk, training", full_disk_of_training),
+    ):
         with tempfile.TemporaryDirectory() as place, small_disk() as disk:
-            folder = Path(place) if what != "full disk" else disk
+            folder = disk if what.startswith("full disk") else Path(place)
             if folder is None:
                 lines.append(f"{what}: mounting is not allowed here")
                 continue
             try:
                 run(folder)
-                lines.append(f"{what}, stopper: 0 lost")
+                lines.append(f"{what}: 0 lost")
             except Exception as error:
-                lines.append(f"{what}, stopper: lost: {type(error).__name__}: {error}")
+                lines.append(f"{what}: lost: {type(error).__name__}: {error}")
     return lines

@@ -1,6 +1,6 @@
 """Every kind of input that comes from outside: how one is made from a seed, and what is done with it.
 
-A kind is a function of dice and an empty folder that returns whether the input was taken; it raises what the library raises.
+A kind is a function of dice and an empty folder; it raises what the library raises, and returns if that took the input.
 """
 
 from __future__ import annotations
@@ -187,6 +187,8 @@ def _values(dice: random.Random) -> Any:
     unit = 10.0 ** dice.choice((-320, -300, -160, -12, -6, 0, 0, 0, 0, 3, 12, 99, 160, 300))
     y = [unit * dice.choice((0.0, 1.0, dice.random(), dice.gauss(0, 1))) for _ in range(n)]
     what = dice.random()
+    if dice.random() < 0.3:
+        y = [min(1.0, max(0.0, 0.5 + 0.1 * dice.gauss(0, 1))) for _ in range(n)]
     if what < 0.25:
         y = [dice.choice((0.0, 1.0, 5e-324))] * n
     elif what < 0.4 and n:
@@ -200,16 +202,19 @@ def _values(dice: random.Random) -> Any:
     return y
 
 
-def _question(dice: random.Random) -> dict[str, Any]:
+def _question(dice: random.Random, y: Any = ()) -> dict[str, Any]:
     times = (0, 1, 2, 3, 4, 10, 100, 1e-10, 1e10, 1e300, -1, 5e-324, *ODD)
     bounds = (None, 0, 1, -1, 100, 1e-3, 5e-324, 1e308, *ODD)
-    asked: dict[str, Any] = {"kind": dice.choice(("value", "signal", "best", *ODD[:3]))}
+    if dice.random() < 0.3:  # most of what is odd is refused at once: some questions are plain but for the values
+        times, bounds = (1, 2, 3, 10, 100, 250), (None, 0, 1, -5, 100)
+    asked: dict[str, Any] = {"kind": dice.choice(("value", "signal", "best") * 9 + ("x", None))}
     if dice.random() < 0.4:
         unit = 10.0 ** dice.choice((-300, -10, 0, 3, 15, 300))
-        asked["t"] = dice.choice(([unit * (i + 1) for i in range(dice.choice((1, 2, 3, 5, 9, 30)))], dice.choice(ODD)))
+        points = len(y) if dice.random() < 0.9 and isinstance(y, (list, tuple, np.ndarray)) else 3
+        asked["t"] = [unit * (i + 1) for i in range(points)] if dice.random() < 0.9 else dice.choice(ODD)
     if dice.random() < 0.6:
-        sign, pair = dice.choice(("max", "min", "up")), (dice.choice(bounds), dice.choice(bounds))
-        pair = dice.choice(((0, 1), (0, 1), (0, None), (None, None), pair))
+        sign, pair = dice.choice(("max", "min")), (dice.choice(bounds), dice.choice(bounds))
+        pair = dice.choice(((0, 1), (-1, None), (None, None), (None, None), pair))
         asked["metric"] = Metric(sign, bounds=pair, overshoot=dice.random() < 0.2)
     if dice.random() < 0.5:
         asked["horizon"] = dice.choice((10, 50, 200, *times))
@@ -225,14 +230,15 @@ def _question(dice: random.Random) -> dict[str, Any]:
 def predict(dice: random.Random, place: Path) -> bool:
     """Arrays of any sort, asked anything."""
     pfn = _pfn() if dice.random() < 0.7 else _paper()
-    _judge(pfn.predict(_values(dice), **_question(dice)))
+    y = _values(dice)
+    _judge(pfn.predict(y, **_question(dice, y)))
     return True
 
 
 def replay(dice: random.Random, place: Path) -> bool:
     """The same after every prefix, and the alarm."""
-    asked = _question(dice)
     y = _values(dice)
+    asked = _question(dice, y)
     if dice.random() < 0.7:
         made = _pfn().replay(y, **asked)
         if made.valid.any():

@@ -32,11 +32,11 @@ STATE = json.dumps(
 ).encode()
 RESULT = b"".join(
     json.dumps(
-        {"training_iteration": i, "val_acc": 1 - 1 / (i + 1), "time_total_s": 1.5 * i, "config": {"lr": 0.1}, "trial_id": "a"}
+        {"training_iteration": i, "val_acc": 1 - 1 / (i + 1), "time_total_s": 1.5 * i, "config": {"lr": 0.1}}
     ).encode()
     + b"\n"
     for i in range(1, 6)
-)  # fmt: skip
+)
 EVALS = json.dumps({"validation_0": {"auc": [0.5, 0.6, 0.7], "logloss": [0.9, 0.7, 0.6]}}).encode()
 JOURNAL = b"".join(
     json.dumps({"worker_id": "w", **each}).encode() + b"\n"
