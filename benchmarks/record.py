@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lcpfn import files
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 QUICK = ROOT / "runs" / "quick"  # not under version control: a quick run proves that a script works, nothing else
@@ -34,7 +36,7 @@ class Record:
     """The file of one run of a benchmark; written again after every part, so that little is lost when it is cut off.
 
     Args:
-        script: as in `python benchmarks/speed.py`.
+        script: as in `python benchmarks/speed/prediction.py`.
         name: of the result.
         told: what `parser` read.
         arguments: the command line, None for the process's own.
@@ -80,9 +82,7 @@ class Record:
         seconds = (datetime.now(UTC) - self.began).total_seconds()
         whole = {**self.facts, "seconds": round(seconds, 1), "complete": complete, "results": results}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.part")
-        temporary.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n")
-        os.replace(temporary, self.path)
+        files.write(self.path, json.dumps(whole, indent=2, allow_nan=False) + "\n")
 
 
 def say(line: str) -> None:
@@ -93,8 +93,8 @@ def say(line: str) -> None:
 def command(script: str, arguments: Sequence[str]) -> str:
     """The command line, with paths of this machine cut down to what means something elsewhere.
 
-    >>> command("benchmarks/speed.py", ["--quick", str(ROOT / "runs" / "a b.json")])
-    "python benchmarks/speed.py --quick 'runs/a b.json'"
+    >>> command("benchmarks/speed/prediction.py", ["--quick", str(ROOT / "runs" / "a b.json")])
+    "python benchmarks/speed/prediction.py --quick 'runs/a b.json'"
     """
     return shlex.join(["python", script, *map(portable, arguments)])
 

@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 
 import lcpfn
 from lcpfn.priors import General, Paper, by_name
-from lcpfn.priors.divergence import Divergence
+from lcpfn.priors.general.divergence import Divergence
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCURACY = lcpfn.Metric("max", bounds=(0.0, 1.0))
@@ -24,7 +24,7 @@ ACCURACY = lcpfn.Metric("max", bounds=(0.0, 1.0))
 def bench() -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        return importlib.import_module("general_quality")
+        return importlib.import_module("prior.general_quality")
 
 
 def run(bench: ModuleType, y: list[float], **changes: object) -> object:

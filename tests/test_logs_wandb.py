@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcpfn import cli, logs
 from lcpfn.logs.run import Run
 from lcpfn.logs.wandb import BLOCK, is_wandb, read_wandb, records
 
@@ -52,7 +53,7 @@ def history(step: int, **values: Any) -> bytes:
 
 def log(*records: bytes, head: bytes = HEAD) -> bytes:
     """A file with these records, cut at the ends of blocks."""
-    out = head
+    out = bytearray(head)
     for record in records:
         kinds = [1]
         parts = [record]
@@ -66,7 +67,7 @@ def log(*records: bytes, head: bytes = HEAD) -> bytes:
             kinds = [2, *[3] * (len(parts) - 2), 4]
         for kind, part in zip(kinds, parts):
             out += struct.pack("<IHB", zlib.crc32(bytes([kind]) + part), len(part), kind) + part
-    return out
+    return bytes(out)
 
 
 def read(tmp_path: Path, data: bytes) -> Run:
@@ -178,3 +179,23 @@ def test_hostile_values_do_not_end_in_other_errors(tmp_path: Path) -> None:
 
 def test_a_file_is_known_by_its_first_bytes() -> None:
     assert is_wandb(log()) and not is_wandb(b"_step,acc") and not is_wandb(b"")
+
+
+def test_runs_are_told_apart_and_read_by_every_door(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, lift in ((1, 0.0), (2, 0.1)):
+        folder = tmp_path / "wandb" / f"offline-run-2026113{number}_120000-id{number}"
+        (folder / "logs").mkdir(parents=True)
+        (folder / "logs" / "debug.log").write_text("2026-11-30 INFO started\n")
+        about = field(17, field(1, f"id{number}".encode()) + field(8, f"lake-{number}".encode()))
+        rows = [history(i, **{"val/acc": 0.3 + lift + i / 20}) for i in range(4)]
+        (folder / f"run-id{number}.wandb").write_bytes(log(about, *rows))
+    (tmp_path / "wandb" / "latest-run").symlink_to(folder)
+    with pytest.raises(ValueError, match="holds 2 runs with val_acc: lake-1/id1, lake-2/id2; say --run NAME"):
+        logs.read(tmp_path / "wandb", metric="val_acc")
+    for run in ("lake-2", "id2", "lake-2/id2"):
+        assert logs.read(tmp_path, metric="val_acc", run=run).y[0] == 0.4
+    for where in (folder, folder / "run-id2.wandb"):
+        assert cli.main(["predict", str(where), "--horizon", "9", "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert (document["column"], document["observed"]["count"]) == ("val/acc", 4)
+        assert document["metric"] == {"direction": "max", "bounds": [0, 1]}

@@ -10,13 +10,14 @@ import torch
 from torch.nn import functional as F
 
 from lcpfn import Checkpoint, load
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, Frame, frame, query_features
 from lcpfn.priors import Paper
+from lcpfn.query import KINDS
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.original import TIME, OriginalAttention, OriginalTransformer
-from lcpfn.training.questions import draw
+from lcpfn.training.questions import QuestionLaw, draw
 from lcpfn.training.randomness import BATCH, generator
 from lcpfn.training.scores import unseen_log_density
 from lcpfn.training.transformer import Transformer
@@ -175,7 +176,7 @@ def test_the_loop_trains_it_and_numpy_refuses_it(tmp_path):
         warmup=5, validation_curves=20, log_every_s=1e9, alarm_curves=0,
     )  # fmt: skip
     run = Run(told, tmp_path, say=lambda line: None)
-    before = run.validate(*run.examined)
+    before = run.validate(run.examined)
     last = run.run()
     assert all(last["scores"][cut] > before[cut] + 0.3 for cut in before)
     assert Checkpoint.read(tmp_path / "checkpoint.safetensors").config["model"]["layout"] == "original"
@@ -187,7 +188,12 @@ def test_the_loop_trains_it_and_numpy_refuses_it(tmp_path):
 
 def test_gradients_reach_every_weight(curves):
     made = objective(LOCAL)
-    asked = draw(curves, 12, (0.4, 0.3, 0.3), generator=generator(1), one_cut=True)
+    asked = draw(
+        curves,
+        QuestionLaw(questions=12, shares=(0.4, 0.3, 0.3), early=1.0, final=0.0, one_cut=True),
+        100,
+        generator=generator(1),
+    )
     made(curves, asked.after, asked.t_query, asked.answer, asked.kinds).mean().backward()
     dead = [name for name, p in made.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not dead

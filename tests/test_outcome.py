@@ -14,12 +14,13 @@ from lcpfn.curve import Curve
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.network.config import OUTCOMES, ModelConfig
 from lcpfn.pfn import PFN
+from lcpfn.prepare import tamed
 from lcpfn.priors import Curves, General, Paper
-from lcpfn.priors.divergence import Divergence
+from lcpfn.priors.general.divergence import Divergence
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.parent import Parent
-from lcpfn.training.questions import EXPLODED, draw_of_runs, draw_outcomes
+from lcpfn.training.questions import EXPLOSION, QuestionLaw, draw, draw_outcomes
 
 KNOWING = dataclasses.replace(TINY, divergence=True)
 TRAINED = dict(
@@ -48,7 +49,7 @@ def test_outcomes_are_what_happened() -> None:
             assert t[:after].max(initial=0) < when <= float(curves.end[b]) * (1 + 1e-6)
             outcome = "goes on"
             later = y[after:][t[after:] <= when]
-            if after and len(later) and later.min() < y[:after].min() - EXPLODED * float(curves.unit[b]):
+            if after and len(later) and later.min() < y[:after].min() - EXPLOSION * float(curves.unit[b]):
                 outcome = "exploded"
             if curves.diverged[b] and when > t[-1]:
                 outcome = "broke off"
@@ -71,7 +72,9 @@ def test_points_seen_and_asked_times_say_nothing_of_what_came() -> None:
     true = float(curves.diverged[there].float().mean())
     n = int(among.sum())
     assert n > 400 and abs(said - true) < 4 * (true * (1 - true) / n) ** 0.5
-    naive = draw_of_runs(curves, 12, (1.0, 0.0, 0.0), 100, generator=torch.Generator().manual_seed(1))
+    naive = draw(
+        curves, QuestionLaw(questions=12, shares=(1.0, 0.0, 0.0)), 100, generator=torch.Generator().manual_seed(1)
+    )
     assert naive.valid is not None  # the bias that this is about: cut-offs drawn among the points that came
     few = (naive.after == 3) & naive.valid & middling[:, None]
     biased = float(curves.diverged[:, None].expand_as(few)[few].float().mean())
@@ -113,7 +116,7 @@ def test_training_learns_that_runs_diverge_early(trained: PFN) -> None:
 def test_fine_tuning_grows_the_output(trained: PFN, tmp_path) -> None:
     plain = random_pfn(PRESETS["tiny"], dataclasses.replace(FREE, ends=True))
     plain.checkpoint.write(tmp_path / "plain.safetensors")
-    told = dict(prior="general", init=str(tmp_path / "plain.safetensors"), coordinates=plain.engine.coordinates)
+    told = dict(prior="general", init=str(tmp_path / "plain.safetensors"), coordinates=plain.inference.coordinates)
     model = dataclasses.replace(PRESETS["tiny"], divergence=True)
     run = Run(Options(steps=1, model=model, **told, **TRAINED), tmp_path, say=lambda _: None)  # type: ignore[arg-type]
     run.save(scores={})
@@ -169,7 +172,7 @@ def test_the_network_that_was_trained_is_the_one_that_answers(trained: PFN) -> N
     curves = runs(40, seed=3)
     asked = draw_outcomes(curves, 4, 100, generator=torch.Generator().manual_seed(1))
     with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global state
-        objective = Objective(trained.engine.config, trained.engine.coordinates, General().bounds)
+        objective = Objective(trained.inference.config, trained.inference.coordinates, General().bounds)
     weights = {f"model.{name}": torch.tensor(value) for name, value in trained.checkpoint.weights.items()}
     objective.load_state_dict(weights, strict=False)
     with torch.no_grad():
@@ -183,11 +186,14 @@ def test_the_network_that_was_trained_is_the_one_that_answers(trained: PFN) -> N
             low, high = float(curves.lower[b]), float(curves.upper[b])  # type: ignore[index]
             bounds = (low if np.isfinite(low) else None, high if np.isfinite(high) else None)
             end = float(curves.horizon[b])  # type: ignore[index]
-            replay = trained.replay(  # predict would tame wild starts
+            metric = Metric("max", bounds=bounds, overshoot=True)
+            if (tamed(y[None, :after], np.array([after]), metric) != y[:after]).any():
+                continue  # training sees wild starts as they are
+            replay = trained.replay(
                 y[:after],
                 float(asked.t_query[b, p]),
                 t=t[:after],
-                metric=Metric("max", bounds=bounds, overshoot=True),
+                metric=metric,
                 run_end=end if np.isfinite(end) else None,
             )
             odds = replay.belief.outcome[after, 0]  # type: ignore[index]

@@ -1,7 +1,6 @@
 """The benchmark of stopping: accounting by hand, rules on made-up tables, short cuts that decide as Policy does."""
 
 import importlib
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,22 +10,20 @@ import pytest
 
 import lcpfn
 from lcpfn.metric import Metric
-from lcpfn.stopping import Policy, Rivals
+from lcpfn.stopping import Best, Converged, Paper, Policy, Rivals, Rule, Worth
 from lcpfn.stopping.thresholds import ratio
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT, LOSS, FREE = Metric("max", bounds=(0, 1)), Metric("min", bounds=(0, None)), Metric("max")
-NAMES = ("table", "replay", "opponents", "beliefs", "scores", "rules", "summary")
+NAMES = ("table", "replay", "baselines", "beliefs", "scores", "rules", "summary")
 
 
 @pytest.fixture(scope="module")
 def bench() -> dict[str, ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        found = {name: importlib.import_module(f"searches.{name}") for name in NAMES}
-        return found | {
-            name: importlib.import_module(name) for name in ("contest.terms", "stopping", "reports.stopping")
-        }
+        found = {name: importlib.import_module(f"stopping.{name}") for name in NAMES}
+        return found | {"data.curve": importlib.import_module("data.curve")}
 
 
 def table(bench: dict[str, ModuleType], *values: Any, metric: Metric = UNIT) -> Any:
@@ -79,7 +76,7 @@ def test_work_and_regret_by_hand(bench: dict[str, ModuleType]) -> None:
 
 def test_no_stopping_pays_for_whole_runs_until_the_budget_is_spent(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *FOUR)
-    never = bench["replay"].Sequential(bench["opponents"].Never())
+    never = bench["replay"].Sequential(bench["baselines"].Never())
     stretches = searched(bench, never, made, budget=2.5)
     assert stretches == [(0, 0, 4), (1, 0, 4), (2, 0, 4)]
     assert bench["replay"].trace(made, stretches).spent[-1] == 3.0  # the third run is cut off by the budget
@@ -87,7 +84,7 @@ def test_no_stopping_pays_for_whole_runs_until_the_budget_is_spent(bench: dict[s
 
 
 def test_a_run_that_diverges_costs_no_more_and_is_no_incumbent(bench: dict[str, ModuleType]) -> None:
-    curve = bench["contest.terms"].RealCurve(
+    curve = bench["data.curve"].RealCurve(
         "some", "a", "r", "val/loss", LOSS, np.arange(0.0, 5), np.array([3, 2, np.nan, 1, 1.0])
     )
     run = bench["table"].run(curve, first_step=0)
@@ -96,7 +93,7 @@ def test_a_run_that_diverges_costs_no_more_and_is_no_incumbent(bench: dict[str, 
     made = table(bench, [0.9, 0.8], [0.1, 0.1, 0.1, 0.2], [0.3, 0.3, 0.3, 0.3])
     seen: list[tuple[list[float], list[float]]] = []
 
-    class Spy(bench["opponents"].Never):  # type: ignore[misc, name-defined]
+    class Spy(bench["baselines"].Never):  # type: ignore[misc, name-defined]
         def points(self, table: Any, run: int, history: Any) -> int:
             seen.append((list(history.finished), list(history.stopped)))
             return int(super().points(table, run, history))
@@ -107,9 +104,7 @@ def test_a_run_that_diverges_costs_no_more_and_is_no_incumbent(bench: dict[str, 
 
 def test_refits_pay_for_every_model(bench: dict[str, ModuleType]) -> None:
     facts = dict(task="a", run="r", name="acc", metric=UNIT, t=np.array([10.0, 20, 70]), y=np.array([0.1, 0.2, 0.3]))
-    once, again = (
-        bench["table"].run(bench["contest.terms"].RealCurve(source=s, **facts)) for s in ("deepobs", "lcdb10")
-    )
+    once, again = (bench["table"].run(bench["data.curve"].RealCurve(source=s, **facts)) for s in ("deepobs", "lcdb10"))
     assert once.work == pytest.approx([1 / 7, 2 / 7, 1]) and again.work == pytest.approx([0.1, 0.3, 1])
 
 
@@ -118,49 +113,49 @@ def test_refits_pay_for_every_model(bench: dict[str, ModuleType]) -> None:
 
 def test_the_oracle_finds_the_best_run_and_stops_all_others_at_once(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *FOUR)
-    assert judged(bench, bench["opponents"].Oracle(), made) == [4, 4, 1, 4]
+    assert judged(bench, bench["baselines"].Oracle(), made) == [4, 4, 1, 4]
     draw = np.random.default_rng(0)
     made = table(bench, *draw.random((30, 6)))
-    oracle = bench["replay"].Sequential(bench["opponents"].Oracle())
+    oracle = bench["replay"].Sequential(bench["baselines"].Oracle())
     played = bench["scores"].played(oracle, made, made.orders(5, seed=0), budget=30.0)
     assert np.all(played.regret[:, -1] == 0) and np.all(played.pool[1] == 0)
     assert played.lost == 0 < played.winners
-    blind = bench["scores"].played(bench["opponents"].Epochs(1), made, made.orders(5, seed=0), budget=30.0)
+    blind = bench["scores"].played(bench["baselines"].Epochs(1), made, made.orders(5, seed=0), budget=30.0)
     assert blind.regret[:, -1].max() > 0  # proof of teeth: who does not know has regret
 
 
 def test_patience_counts_from_the_last_improvement(bench: dict[str, ModuleType]) -> None:
     made = table(bench, [0.1, 0.2, 0.2, 0.1, 0.5, 0.4], [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    assert judged(bench, bench["opponents"].Patience(1), made) == [3, 2, 6]
-    assert judged(bench, bench["opponents"].Patience(2), made) == [4, 3, 6]
-    assert judged(bench, bench["opponents"].Patience(3), made) == [6, 4, 6]
+    assert judged(bench, bench["baselines"].Patience(1), made) == [3, 2, 6]
+    assert judged(bench, bench["baselines"].Patience(2), made) == [4, 3, 6]
+    assert judged(bench, bench["baselines"].Patience(3), made) == [6, 4, 6]
 
 
 def test_the_median_rule_waits_for_five_finished_runs(bench: dict[str, ModuleType]) -> None:
     flat = [[level] * 4 for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
     made = table(bench, *flat, [0.25] * 4, [0.35, 0.1, 0.1, 0.1])
-    assert judged(bench, bench["opponents"].Median(), made) == [4, 4, 4, 4, 4, 1, 4]  # its best so far counts
+    assert judged(bench, bench["baselines"].Median(), made) == [4, 4, 4, 4, 4, 1, 4]  # its best so far counts
 
 
 def test_asha_keeps_the_best_of_those_that_came_to_a_rung(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *([level] * 4 for level in (0.5, 0.4, 0.6, 0.5, 0.55)))
     # rungs at a quarter and a half of the run; a run goes on among the best half there, the first one always
-    assert judged(bench, bench["opponents"].Asha(2), made) == [4, 1, 4, 2, 4]
+    assert judged(bench, bench["baselines"].Asha(2), made) == [4, 1, 4, 2, 4]
 
 
 def test_halving_pauses_and_takes_up_again(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *([level] * 4 for level in (0.1, 0.4, 0.3, 0.2)))
-    stretches = searched(bench, bench["opponents"].Halving(2), made)
+    stretches = searched(bench, bench["baselines"].Halving(2), made)
     assert stretches == [(0, 0, 1), (1, 0, 1), (2, 0, 1), (3, 0, 1), (1, 1, 2), (2, 1, 2), (1, 2, 4)]
-    hyper = searched(bench, bench["opponents"].Halving(2, hyperband=True), table(bench, *np.zeros((11, 4))))
+    hyper = searched(bench, bench["baselines"].Halving(2, hyperband=True), table(bench, *np.zeros((11, 4))))
     assert len({run for run, _, _ in hyper}) == 11 and max(last for _, _, last in hyper) == 4
 
 
 def test_epochs_trains_three_to_the_end_and_knows_what_that_costs(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *([level] * 4 for level in (0.1, 0.4, 0.3, 0.2, 0.5)))
-    every = searched(bench, bench["opponents"].Epochs(1), made)
+    every = searched(bench, bench["baselines"].Epochs(1), made)
     assert every[:5] == [(run, 0, 1) for run in range(5)] and {run for run, _, _ in every[5:]} == {4, 1, 2}
-    tight = list(bench["opponents"].Epochs(1).play(made, np.arange(5), 3.25))
+    tight = list(bench["baselines"].Epochs(1).play(made, np.arange(5), 3.25))
     assert sum(bench["replay"].cost(made, each) for each in tight) <= 3.25
     assert len({each.run for each in tight}) == 4
 
@@ -198,15 +193,17 @@ def by_decide(policy: Policy, run: Any, rivals: Rivals) -> int:
     return len(run)
 
 
-OPTIONS: list[dict[str, Any]] = [
-    dict(rule="best"),
-    dict(rule="best", level=0.3, alarm=None),
-    dict(rule="best", level=0.2, every=2, min_points=4),
-    dict(rule="best", spend=False, level=0.1),
-    dict(rule="best", rank=2, min_delta=0.01, level=0.2),
-    dict(rule="best", start="runs", level=0.2),
-    dict(rule="best", start="own", cap=0.05),
-    dict(rule="worth", min_rate=0.002),
+CASES: list[tuple[Rule, dict[str, Any]]] = [
+    (Best(), {}),
+    (Best(level=0.3), {"alarm": None}),
+    (Best(level=0.2), {"every": 2, "min_points": 4}),
+    (Best(spend=False, level=0.1), {}),
+    (Best(rank=2, min_delta=0.01, level=0.2), {}),
+    (Best(start="runs", level=0.2), {}),
+    (Best(start="higher", level=0.1), {}),
+    (Best(cap=0.05), {}),
+    (Worth(min_rate=0.002), {}),
+    (Converged(min_delta=0.02), {}),
 ]
 
 
@@ -214,24 +211,20 @@ OPTIONS: list[dict[str, Any]] = [
 def test_the_batch_decides_as_policy_does(bench: dict[str, ModuleType], metric: Metric) -> None:
     engine, beliefs = lcpfn.load(), bench["beliefs"]
     made = table(bench, *curves(metric, seed=1), metric=metric)
-    assert metric is UNIT or any(beliefs.wild(run, metric).any() for run in made.runs)
     about, stopped = beliefs.general(engine, made), 0
     tops = metric.sign * np.sort(made.finals)
     alarms = bench["rules"].rings(engine, made)
-    for options in OPTIONS:
-        told = dict(options)
-        rate = told.pop("min_rate", None)
+    for rule, options in CASES:
+        outside = {name: value for name, value in options.items() if name != "alarm"}
         calm = "alarm" in options  # or it rings as it does by default
-        look = beliefs.Lookup(told, about, made, engine=engine, alarms=None if calm else alarms)
+        look = beliefs.Lookup(rule, about, made, engine=engine, alarms=None if calm else alarms, options=outside)
         for n, concluded in ((3, 3), (8, 40), (10, 300)):
             history = bench["replay"].History(list(tops[:n]), [tops[0]] * (concluded - n))
-            if rate is not None:
-                look._rate = lambda *_, rate=rate: rate
             rivals = Rivals(tuple(history.finished), history.concluded, tuple(history.stopped))
             for i, run in enumerate(made.runs):
-                policy = Policy(horizon=run.horizon, metric=metric, engine=engine, **options)
+                policy = Policy(horizon=run.horizon, metric=metric, engine=engine, rule=rule, **options)
                 expected = by_decide(policy, run, rivals)
-                assert look.points(made, i, history) == expected, (options, n, i)
+                assert look.points(made, i, history) == expected, (rule, n, i)
                 stopped += expected < len(run)
     assert stopped > 20
 
@@ -243,7 +236,7 @@ def test_own_start_compares_odds_with_those_after_the_first_point(
     engine, beliefs = lcpfn.load(), bench["beliefs"]
     made, stopped = table(bench, *curves(LOSS, seed=4), metric=LOSS), 0
     about = beliefs.general(engine, made)
-    look = beliefs.Lookup({"rule": "best", "start": "own", "level": level, "cap": cap}, about, made, engine=engine)
+    look = beliefs.Lookup(Best(level=level, cap=cap), about, made, engine=engine)
     bar = float(-np.sort(made.finals)[-2])
     history = bench["replay"].History([bar], [])
     for i, run in enumerate(made.runs):
@@ -274,7 +267,7 @@ def test_the_batch_of_the_paper_rule_decides_as_policy_does(bench: dict[str, Mod
     values = [0.8 - 0.5 * t**-0.5 * draw.uniform(0.2, 1) - draw.uniform(0, 0.3) for _ in range(6)]
     runs = [bench["table"].Run(t, y, t / 100, diverged=False, horizon=100.0) for y in values]
     made = bench["table"].Table("made-up", "task", "metric", UNIT, runs)
-    look = beliefs.Lookup(dict(rule="paper"), beliefs.paper(engine, made), made, engine=engine)
+    look = beliefs.Lookup(Paper(), beliefs.paper(engine, made), made, engine=engine)
     history = bench["replay"].History([float(np.sort(made.finals)[-2])], [0.1])
     for i, run in enumerate(runs):
         expected = len(t)
@@ -327,7 +320,7 @@ def test_the_front_is_what_playing_i_epoch_gives(bench: dict[str, ModuleType]) -
     work, regret = bench["scores"].front(made, orders)
     for i in range(1, made.longest):
         for o, order in enumerate(orders):
-            stretches = bench["opponents"].Epochs(i).play(made, order, None)
+            stretches = bench["baselines"].Epochs(i).play(made, order, None)
             assert bench["scores"].outcome(made, stretches, order) == pytest.approx((work[i - 1, o], regret[i - 1, o]))
 
 
@@ -343,58 +336,3 @@ def test_the_place_beside_the_front(bench: dict[str, ModuleType]) -> None:
     assert [place(3, own) for own in (0.19, 0.2, 0.21)] == ["beyond", "on", "behind"]
     assert place(0.5, 1.0) == "on"  # cheaper than any
     assert place(5, 0.1) == "behind" and place(5, 0.05) == "beyond"
-
-
-# -- from end to end --------------------------------------------------------------------------------------------------
-
-
-def made_up(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
-    draw, found = np.random.default_rng(0), []
-    for task in ("a", "b"):
-        for run in range(24):
-            y = 0.9 - draw.uniform(0, 0.7) - 0.2 / np.arange(1, 11) + draw.normal(0, 0.004, 10)
-            facts = dict(name="val/accuracy", metric=UNIT, t=np.arange(1.0, 11))
-            found.append(
-                bench["contest.terms"].RealCurve(source=source, task=task, run=str(run), y=np.clip(y, 0, 1), **facts)
-            )
-    return found
-
-
-def test_a_quick_run_from_end_to_end(
-    bench: dict[str, ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "stopping.json"
-    told = ["--quick", "--out", str(out), "--rows", str(tmp_path), "--orders", "4"]
-
-    def run() -> int:
-        return int(
-            bench["stopping"].main(told, read=lambda source, **how: made_up(bench, source, **how), sources=["some"])
-        )
-
-    assert run() == 0
-    whole = json.loads(out.read_text())
-    assert whole["complete"] and whole["quick"] and whole["settings"]["split"] == "development"
-    some = whole["results"]["sources"]["some"]
-    assert some["tables"] == 1 and some["runs"] == 24
-    assert some["rules"]["no stopping"]["speed_up"] == 1
-    assert some["rules"]["oracle"]["regret"] == 0 and some["rules"]["oracle"]["speed_up"] > 1.5
-    assert all(0 <= each["harmed"] <= 1 for each in some["rules"].values())
-    printed = capsys.readouterr().out
-    for name in bench["reports.stopping"].TABLES:
-        assert f"\n{name}\n|" in printed
-    assert run() == 0  # goes on from its rows
-    assert "1 tables, 0 of them played" in capsys.readouterr().out
-    told[2] = str(tmp_path / "test.json")
-    asked: list[str] = []
-
-    def read(source: str, *, split: str, **how: Any) -> list[Any]:
-        asked.append(split)
-        return made_up(bench, source)
-
-    assert bench["stopping"].main([*told, "--split", "test"], read=read, sources=["some"]) == 0
-    assert asked == ["test"] and json.loads((tmp_path / "test.json").read_text())["settings"]["split"] == "test"
-
-
-def test_no_curves_is_said(bench: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench["stopping"].main([], sources=[]) == 1
-    assert "no real curves" in capsys.readouterr().out

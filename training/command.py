@@ -57,6 +57,8 @@ def _reader(hint: Any) -> dict[str, Any]:
     if typing.get_origin(hint) is tuple:
         count = len(typing.get_args(hint))
         return {"type": float, "nargs": count, "metavar": "X"}
+    if typing.get_origin(hint) is typing.Literal:  # checked by the dataclass, whose message says what came
+        return {"type": str, "metavar": "|".join(typing.get_args(hint))}
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     return {"type": hint, "metavar": hint.__name__.upper()}
@@ -87,6 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         train(options(told), folder, resume=told.resume)
     except (ValueError, FileNotFoundError, ImportError) as error:
         print(f"lcpfn train: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a disk that is full, most often
+        print(
+            f"lcpfn train: {error}; the last state that was written whole is in {folder}: make room, then use --resume",
+            file=sys.stderr,
+        )
         return 2
     except NonfiniteLoss as error:
         print(f"lcpfn train: {error}", file=sys.stderr)

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates
+from lcpfn.network.shapes import check_weights, read_config
 from lcpfn.pfn import locate
 from lcpfn.training.options import Options
 
@@ -44,7 +43,10 @@ class Parent:
             return None
         path = locate(options.init)
         checkpoint = Checkpoint.read(path)
-        theirs = {**_fields(ModelConfig, checkpoint, "model"), **_fields(Coordinates, checkpoint, "coordinates")}
+        model, coordinates = read_config(checkpoint.config)
+        check_weights(model, coordinates, checkpoint.weights)
+        checkpoint.check_content()
+        theirs = {**dataclasses.asdict(model), **dataclasses.asdict(coordinates)}
         ours = {**dataclasses.asdict(options.model), **dataclasses.asdict(options.coordinates)}
         grown = [name for name in GROWS if ours[name] > theirs[name]]
         if differ := [name for name in ours if ours[name] != theirs[name] and name not in grown]:
@@ -75,16 +77,6 @@ class Parent:
                 if name in self.weights:
                     part = torch.tensor(self.weights[name])
                     own[tuple(slice(size) for size in part.shape)] = part.to(own)
-
-
-def _fields(cls: type[Any], checkpoint: Checkpoint, part: str) -> dict[str, Any]:
-    """All fields, also those that a checkpoint of an older version does not have."""
-    try:
-        return dataclasses.asdict(cls(**checkpoint.config[part]))
-    except TypeError as error:
-        raise ValueError(
-            f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn"
-        ) from error
 
 
 def _flag(name: str, value: Any) -> str:

@@ -26,9 +26,7 @@ from lcpfn.metric import Metric
 from lcpfn.names import lower_is_better
 from lcpfn.network.checkpoint import Checkpoint, digest
 from lcpfn.pfn import PFN, load, locate
-from lcpfn.stopping.decision import Decision
-from lcpfn.stopping.policy import Policy
-from lcpfn.stopping.question import Rivals
+from lcpfn.stopping import Best, Decision, Policy, Rivals
 
 DEMO_PICTURE = "lcpfn-demo.png"
 REPEATS = 20  # forecasts that the demo times
@@ -88,7 +86,7 @@ def predict(options: Namespace) -> int:
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
     surprise = pfn.surprise(
-        seen.y, t=times, metric=metric, horizon=max(steps.t), stretch_time=options.stretch_time
+        seen.y, t=times, metric=metric, stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
     answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
     card = _judge(options, pfn, answer, end=float(max(steps.t)))
@@ -118,8 +116,7 @@ def _judge(options: Namespace, pfn: PFN, answer: Answer, *, end: float) -> Decis
         horizon=end - first + 1,
         metric=answer.belief.metric,
         engine=pfn,
-        level=options.level,
-        start="own" if options.rivals is None else "higher",
+        rule=Best(level=options.level, start="own" if options.rivals is None else "higher"),
         first_step=first,
         stretch_time=options.stretch_time,
     )
@@ -131,7 +128,7 @@ def _plain(card: Decision | None) -> dict[str, Any] | None:
     """A stop card as JSON."""
     if card is None:
         return None
-    names = ("stop", "reason", "detail", "p_better", "expected_best")
+    names = ("stop", "reason", "detail", "p_better", "expected_end")
     facts = {name: getattr(card, name) for name in names}
     quantiles = {str(q): value for q, value in card.quantiles.items()}
     threshold = None if card.verdict is None else card.verdict.threshold
@@ -260,7 +257,7 @@ def _metric(options: Namespace, curve: Curve, pfn: PFN) -> tuple[Metric, dict[st
     bounds = options.bounds or default.bounds
     if options.bounds is None and named is not None and named.bounds != (None, None):
         bounds, assumed["bounds"] = named.bounds, "name"
-        if None in bounds and pfn.engine.coordinates.bounded:
+        if None in bounds and pfn.inference.coordinates.bounded:
             raise ValueError(_open(curve, bounds))
     return replace(default, direction=direction, bounds=bounds), assumed
 

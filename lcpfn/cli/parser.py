@@ -230,7 +230,14 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_checkpoint(calibrate)
     calibrate.set_defaults(checkpoint="paper")  # the general prior's curves share no bounds
     calibrate.add_argument(
-        "--prior", metavar="NAME", help="of the curves, also module:object (default: the checkpoint's own)"
+        "--prior",
+        metavar="NAME",
+        help="of the curves, also module:object (default: the checkpoint's own, if it is one of this package)",
+    )
+    calibrate.add_argument(
+        "--trust-prior",
+        action="store_true",
+        help="import the module:object that the checkpoint names, which runs its code; its name is printed first",
     )
     calibrate.add_argument("--curves", type=_count, default=300, metavar="N", help="how many (default: 300)")
     cuts = (10, 20, 40, 80)  # lcpfn.calibration.CUTS; a test keeps them equal, as for the demo's curves

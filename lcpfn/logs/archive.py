@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -25,6 +26,8 @@ ZIP, ARRAYS = b"PK\x03\x04", ".npy"
 TABLES = (".csv", ".tsv", ".txt")
 LARGEST = 1 << 27  # bytes of a member, unpacked
 MEMBERS = 1000
+# What NumPy lets through when the header of an array, which is Python's notation for a dictionary, is something else.
+DAMAGED = (ValueError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, tokenize.TokenError)
 # evaluations.npz of Stable-Baselines3 -> what its own logger calls the mean over the episodes of an evaluation.
 EPISODES = {"results": "mean_reward", "ep_lengths": "mean_ep_length", "successes": "success_rate"}
 CLOCK = "timesteps"
@@ -122,5 +125,5 @@ def _array(data: bytes, source: str) -> np.ndarray | None:
             return None
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False).astype(np.float64)
-    except (ValueError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, EOFError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{source} is no array of numbers: {error}") from None

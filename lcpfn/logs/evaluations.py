@@ -127,6 +127,9 @@ def _records(document: Any, path: Path) -> list[dict[str, Any]] | None:
         return [_tidy(row) for row in document]
     if isinstance(document, dict) and _counts(document) and all(isinstance(row, dict) for row in document.values()):
         return [_tidy(row) for _, row in sorted(document.items(), key=lambda pair: float(pair[0]))]  # by index
+    if isinstance(document, dict) and not any(_columns(document, "")):
+        lists = [rows for rows in document.values() if isinstance(rows, list) and rows and isinstance(rows[0], dict)]
+        return _records(lists[0], path) if len(lists) == 1 else None  # {"args": {...}, "history": [{...}, ...]}
     return None
 
 

@@ -51,7 +51,7 @@ PRESETS = {
     # [10]	training's l2: 0.2	valid_1's l2: 0.24 | [LightGBM] [Info] Iteration:10, valid_1 auc : 0.83
     "lightgbm": Preset(
         "iteration",
-        r"^(?:\[LightGBM\] \[Info\] Iteration:(?P<u>\d+),|\[(?P<t>\d+)\]\s)\s*(?P<rest>[^:]+ [^:]+:.*)",
+        r"^(?:\[LightGBM\] \[Info\] Iteration:(?P<u>\d+),|\[(?P<t>\d+)\]\s)[ \t]*(?P<rest>[^:\s]+ [^:\t]+:.*)",
         rf"(?:^|\t)\s*(?P<name>[^:\t]+?)\s*:\s*(?P<y>{NUMBER})",
     ),
     # 0:	learn: 0.6713	test: 0.6746	best: 0.6746 (0)	total: 62ms	remaining: 1m

@@ -136,16 +136,22 @@ def _printed(where: Path, source: str, pattern: str, metric: str | None) -> list
 
 def _choose(found: Sequence[Run], metric: str | None, source: str) -> tuple[Run, str]:
     """The one run that has the metric, and the metric's name there."""
-    having: dict[str, tuple[Run, str]] = {}
+    members: dict[str, list[Run]] = {}
     for run in found:
-        name = _well_known(run) if metric is None else run.find(metric)
-        if name is not None:
-            having.setdefault(run.name, (run, name))
+        members.setdefault(run.name, []).append(run)
+    having: dict[str, tuple[Run, str]] = {}
+    for owner, parts in members.items():
+        named = [(run, run.find(metric)) for run in parts] if metric is not None else _well_known(parts)
+        for run, name in named:
+            if name is not None:
+                having.setdefault(owner, (run, name))
     if len(having) == 1:
         return next(iter(having.values()))
     if not having and metric is not None:  # the last words of a name that no other metric ends with
         last = [(run, run.ending(metric)) for run in found]
-        having = {run.name: (run, name) for run, name in reversed(last) if name is not None}
+        for run, name in last:
+            if name is not None:
+                having.setdefault(run.name, (run, name))
         if len(having) == 1:
             return next(iter(having.values()))
     every = listed(dict.fromkeys(name for run in found for name in run.metrics))
@@ -161,9 +167,14 @@ def _choose(found: Sequence[Run], metric: str | None, source: str) -> tuple[Run,
     )
 
 
-def _well_known(run: Run) -> str | None:
-    """The metric that is meant when none is named."""
-    names = [run.find(name) for name in VALUES]
-    others = [name for name in run.metrics if not (is_id(name) or is_setting(name))]
-    only = others[0] if len(others) == 1 else run.metrics[0] if len(run.metrics) == 1 else None
-    return next((name for name in names if name is not None), only)
+def _well_known(parts: Sequence[Run]) -> list[tuple[Run, str | None]]:
+    """The metric that is meant when none is named, with the parts of the run that may have it."""
+    for name in VALUES:
+        if any(run.find(name) is not None for run in parts):
+            return [(run, run.find(name)) for run in parts]
+    every: list[tuple[Run, str | None]] = [(run, metric) for run in parts for metric in run.metrics]
+    others = [(run, metric) for run, metric in every if metric and not (is_id(metric) or is_setting(metric))]
+    for candidates in (others, every):
+        if len({metric for _, metric in candidates}) == 1:
+            return [*candidates]
+    return []

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcpfn.belief import Belief
-from lcpfn.context import read_context
 from lcpfn.frozen import frozen
 from lcpfn.mcmc.diagnostics import MAX_SPREAD, ConvergenceWarning
 from lcpfn.mcmc.posterior import SampledBelief
@@ -22,6 +20,7 @@ from lcpfn.mcmc.sampler import MCMC, SMC, Sampler
 from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
 from lcpfn.priors.combination import Combination
+from lcpfn.priors.names import built_in
 
 REFERENCE = SMC(particles=4096, runs=4)
 DRAWS = 256  # of the reference at each time, for the gap
@@ -99,7 +98,7 @@ def verify(
 
     Args:
         pfn: the network.
-        y: (T,) one curve; this and what follows up to stretch_time as for `PFN.predict`.
+        y: one curve, a `lcpfn.Curve` or (T,) values; this and what follows up to stretch_time as for `PFN.predict`.
         t_query: (Q,) times to be asked about, or
         horizon: all later steps up to this one.
         t: (T,) times.
@@ -116,22 +115,18 @@ def verify(
     Example:
         >>> import lcpfn
         >>> y = [0.2, 0.34, 0.41, 0.48, 0.5, 0.55]
-        >>> told = lcpfn.load("paper").verify(y, [20, 50], sampler=SMC(particles=1024, runs=4))
-        >>> bool(told.odds.max() < 0.1)
+        >>> verification = verify(lcpfn.load("paper"), y, [20, 50], sampler=SMC(particles=1024, runs=4))
+        >>> bool(verification.odds.max() < 0.1)
         True
     """
+    prior = prior if prior is not None else _prior(pfn)
     network = pfn.predict(y, t_query, horizon=horizon, t=t, kind=kind, metric=metric, stretch_time=stretch_time)
     if len(network.shape) != 1:
         raise ValueError(f"verify takes one curve (T,), got a batch of {network.shape[0]}; call it for each")
-    engine = MCMC(prior or _prior(pfn), sampler=sampler, seed=seed)
-    wanted = network.metric
-    known = read_context(y, t=t, metric=wanted)
-    times = known.t[0, : known.count[0]]
+    engine = MCMC(prior, sampler=sampler, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the verdict says it
-        reference = engine.predict(
-            known.y[0, : known.count[0]], network.t, t=times, kind=kind, metric=wanted, stretch_time=stretch_time
-        )
+        reference = engine.predict(y, network.t, t=t, kind=kind, metric=network.metric, stretch_time=stretch_time)
     generator = np.random.default_rng([seed, 1])
     draws = reference.sample(DRAWS, generator=generator)  # (DRAWS, Q)
     logs = reference.log_prob(draws) - network.log_prob(draws)
@@ -152,11 +147,17 @@ def _prior(pfn: PFN) -> Combination:
     Raises:
         ValueError: if it cannot be sampled by MCMC.
     """
-    told = pfn.checkpoint.provenance.get("prior", {})
-    made = import_module("lcpfn.priors").by_name(told.get("name", ""), told.get("parameters"))
-    if not isinstance(made, Combination):
+    named = pfn.checkpoint.provenance.get("prior") or {}
+    name = named.get("name")
+    if isinstance(name, str) and ":" in name:  # a file that came from somewhere must not choose what is imported
+        raise ValueError(
+            f"the checkpoint names a prior of somebody's own, {name!r}, which is not imported on a file's word; a "
+            "reference needs a prior whose density can be sampled, as paper or domhan: name one with prior="
+        )
+    prior = built_in(name, named.get("parameters"))
+    if not isinstance(prior, Combination):
         raise ValueError(
             f"a reference needs a prior whose density can be sampled, as paper or domhan; this network's prior is "
-            f"{told.get('name')!r}. Name another with prior=, or calibrate on its own curves instead"
+            f"{name!r}. Name another with prior=, or calibrate on its own curves instead"
         )
-    return made
+    return prior
