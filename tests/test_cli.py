@@ -171,7 +171,7 @@ def test_observe_counts_values_not_rows(capsys: pytest.CaptureFixture[str], tmp_
 
 def test_nothing_observed_gives_the_prior(capsys: pytest.CaptureFixture[str], log: str) -> None:
     document = answer(capsys, "predict", log, "--observe", "0", "--incumbent", "0.5")
-    assert document["observed"] == {"count": 0, "last": None, "best": None}
+    assert document["observed"] == {"count": 0, "last": None, "best": None, "diverged_at": None}
     assert len(document["forecast"]) == SEEN
     assert document["forecast"][0]["prob_better_than_best_seen"] is None
     assert 0 < document["forecast"][0]["prob_incumbent_beaten_by_then"] < 1
