@@ -18,6 +18,7 @@ from lcpfn.pfn import load
 
 Y = CURVES["slow"].accuracy
 SEEN = 12
+COUNTS = ("replaced", "not_finite", "abandoned", "other_runs")  # of what a log holds besides
 SHARE = Metric("max", bounds=(0, 1))  # what the name of an accuracy says
 
 
@@ -80,7 +81,9 @@ def test_keys_of_json_are_stable(capsys: pytest.CaptureFixture[str], log: str) -
             "count": SEEN,
             "last": {"t": float(SEEN), "y": Y[SEEN - 1]},
             "best": {"t": float(Y[:SEEN].argmax() + 1), "y": Y[:SEEN].max()},
+            "diverged_at": None,
         },
+        "reading": {"read": SEEN, "notices": [], **dict.fromkeys(COUNTS, 0)},
         "incumbent": None,
         "surprise": {"alarm": False, "since": None, "p_value": 1.0, "rate": 0.01, "surprising": []},
     }
@@ -157,10 +160,8 @@ def test_observe_counts_values_not_rows(capsys: pytest.CaptureFixture[str], tmp_
     path = tmp_path / "gaps.csv"
     path.write_text("epoch,acc\n1,0.1\n2,\n3,0.3\n4,\n5,0.4\n6,0.45\n")
     document = answer(capsys, "predict", str(path), "--observe", "3")
-    assert document["observed"] == {
-        **{"count": 3, "last": {"t": 5, "y": 0.4}, "best": {"t": 5, "y": 0.4}},
-        "diverged_at": None,
-    }
+    point = {"t": 5, "y": 0.4}
+    assert document["observed"] == {"count": 3, "last": point, "best": point, "diverged_at": None}
     belief = load().predict([0.1, 0.3, 0.4], 6, t=[1, 3, 5], metric=SHARE)
     np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-6)
 

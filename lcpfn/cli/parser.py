@@ -169,7 +169,11 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
         "detectron2, transformers, imagenet, epochs, or 'step (?P<t>\\d+).*loss (?P<y>[\\d.eE+-]+)' (default: the "
         "first of these that fits)",
     )
-    curve.add_argument("--run", metavar="NAME", help="which run, where a folder or a database holds several")
+    curve.add_argument(
+        "--run",
+        metavar="NAME",
+        help="which run, where a folder or a database holds several, or a table: trial_id=3",
+    )
     curve.add_argument("--time-column", metavar="NAME", help='times, by name or number; "rows" counts rows from 1')
     curve.add_argument(
         "--observe", type=_count, metavar="N", help="see the first N values only, keep the rest as truth"
