@@ -160,7 +160,10 @@ def test_observe_counts_values_not_rows(capsys: pytest.CaptureFixture[str], tmp_
     path = tmp_path / "gaps.csv"
     path.write_text("epoch,acc\n1,0.1\n2,\n3,0.3\n4,\n5,0.4\n6,0.45\n")
     document = answer(capsys, "predict", str(path), "--observe", "3")
-    assert document["observed"] == {"count": 3, "last": {"t": 5, "y": 0.4}, "best": {"t": 5, "y": 0.4}}
+    assert document["observed"] == {
+        **{"count": 3, "last": {"t": 5, "y": 0.4}, "best": {"t": 5, "y": 0.4}},
+        "diverged_at": None,
+    }
     belief = load().predict([0.1, 0.3, 0.4], 6, t=[1, 3, 5], metric=SHARE)
     np.testing.assert_allclose(column(document, "mean"), belief.mean(), rtol=1e-6)
 

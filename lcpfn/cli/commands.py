@@ -52,6 +52,9 @@ def predict(options: Namespace) -> int:
     pfn = load(options.checkpoint)
     metric, assumed = _metric(options, whole, pfn)
 
+    counted = np.array_equal(whole.t, np.arange(1.0, len(whole) + 1))  # then steps are known before the first value
+    times = None if counted else seen.t
+
     def ask(t_query: Any = None, *, horizon: float | None = None, kind: str = options.kind) -> Belief:
         stretch = options.stretch_time
         try:
@@ -59,7 +62,7 @@ def predict(options: Namespace) -> int:
                 seen.y,
                 t_query,
                 horizon=horizon,
-                t=seen.t,
+                t=times,
                 kind=kind,
                 metric=metric,
                 run_end=options.run_end,
@@ -82,8 +85,9 @@ def predict(options: Namespace) -> int:
     best = None
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
+    end = max(steps.t) if options.stretch_time else None
     surprise = pfn.surprise(
-        seen.y, t=seen.t, metric=metric, stretch_time=options.stretch_time
+        seen.y, t=times, metric=metric, run_end=end, stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
     answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
     card = _judge(options, pfn, answer, end=float(max(steps.t)))
@@ -137,7 +141,9 @@ def demo(options: Namespace) -> int:
     from lcpfn.cli.demo import CURVES
 
     recording = CURVES[options.curve]
-    whole = Curve(None, recording.accuracy, name="validation accuracy", clock="epoch")
+    whole = Curve(
+        np.arange(1.0, len(recording.accuracy) + 1), recording.accuracy, name="validation accuracy", clock="epoch"
+    )
     if not 0 < options.observe < len(whole):
         raise ValueError(f"--observe must be from 1 to {len(whole) - 1} in the demo, got {options.observe}")
     seen, rest = _split(whole, options.observe)

@@ -103,7 +103,7 @@ def _too_long(signum: int, frame: object) -> None:
 
 
 def chunk(kind: str, first: int, count: int) -> list[dict[str, Any]]:
-    """Inputs in a process of their own, with a limit on its memory; a process that dies is a fault of its last input."""
+    """Inputs in a process of their own; one that dies is a fault of its last input."""
     command = [sys.executable, "-m", "fuzz.harness", kind, str(first), str(count)]
     place = Path(__file__).resolve().parent.parent
     # Not the checkout: `lcpfn/` there would hide the installed package.

@@ -1,6 +1,6 @@
 """Every kind of input that comes from outside: how one is made from a seed, and what is done with it.
 
-A kind is a function of dice and an empty folder that returns whether the input was taken; it raises what the library raises.
+A kind is a function of dice and an empty folder; it raises what the library raises, and returns if that took the input.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Fault(AssertionError):
 
 def _read(path: Path, dice: random.Random) -> bool:
     found = logs.runs(path)
-    metric = dice.choice((None, None, "val_acc", "1", "loss"))
-    run = dice.choice(found).name if found and dice.random() < 0.7 else None
-    curve = logs.read(path, metric=metric, run=run, clock=dice.choice((None, "step", "rows", "epoch")))
+    metric = dice.choice((None, None, None, "val_acc", "val_acc", "1", "loss"))
+    run = dice.choice((*(each.name for each in found or ()), None, None, "trial_id=0"))
+    curve = logs.read(path, metric=metric, run=run, clock=dice.choice((None, None, None, "step", "rows", "epoch")))
     if dice.random() < 0.05 and len(curve.y):
         _judge(_pfn().predict(curve.y[-40:], [len(curve.y) + 1], t=None, metric=curve.metric))
     return True
@@ -56,7 +56,7 @@ def _log(name: str, data: bytes, *, text: bool = False, folder: bool = False) ->
 def _database(text: str) -> Kind:
     def kind(dice: random.Random, place: Path) -> bool:
         path = place / "store.db"
-        samples.script(path, text)
+        path.write_bytes(samples.database(text))
         if dice.random() < 0.7:
             database(path, dice)
         else:
@@ -187,6 +187,8 @@ def _values(dice: random.Random) -> Any:
     unit = 10.0 ** dice.choice((-320, -300, -160, -12, -6, 0, 0, 0, 0, 3, 12, 99, 160, 300))
     y = [unit * dice.choice((0.0, 1.0, dice.random(), dice.gauss(0, 1))) for _ in range(n)]
     what = dice.random()
+    if dice.random() < 0.3:
+        y = [min(1.0, max(0.0, 0.5 + 0.1 * dice.gauss(0, 1))) for _ in range(n)]
     if what < 0.25:
         y = [dice.choice((0.0, 1.0, 5e-324))] * n
     elif what < 0.4 and n:
@@ -200,16 +202,19 @@ def _values(dice: random.Random) -> Any:
     return y
 
 
-def _question(dice: random.Random) -> dict[str, Any]:
+def _question(dice: random.Random, y: Any = ()) -> dict[str, Any]:
     times = (0, 1, 2, 3, 4, 10, 100, 1e-10, 1e10, 1e300, -1, 5e-324, *ODD)
     bounds = (None, 0, 1, -1, 100, 1e-3, 5e-324, 1e308, *ODD)
-    asked: dict[str, Any] = {"kind": dice.choice(("value", "signal", "best", *ODD[:3]))}
+    if dice.random() < 0.3:  # most of what is odd is refused at once: some questions are plain but for the values
+        times, bounds = (1, 2, 3, 10, 100, 250), (None, 0, 1, -5, 100)
+    asked: dict[str, Any] = {"kind": dice.choice(("value", "signal", "best") * 9 + ("x", None))}
     if dice.random() < 0.4:
         unit = 10.0 ** dice.choice((-300, -10, 0, 3, 15, 300))
-        asked["t"] = dice.choice(([unit * (i + 1) for i in range(dice.choice((1, 2, 3, 5, 9, 30)))], dice.choice(ODD)))
+        points = len(y) if dice.random() < 0.9 and isinstance(y, (list, tuple, np.ndarray)) else 3
+        asked["t"] = [unit * (i + 1) for i in range(points)] if dice.random() < 0.9 else dice.choice(ODD)
     if dice.random() < 0.6:
-        sign, pair = dice.choice(("max", "min", "up")), (dice.choice(bounds), dice.choice(bounds))
-        pair = dice.choice(((0, 1), (0, 1), (0, None), (None, None), pair))
+        sign, pair = dice.choice(("max", "min")), (dice.choice(bounds), dice.choice(bounds))
+        pair = dice.choice(((0, 1), (-1, None), (None, None), (None, None), pair))
         asked["metric"] = Metric(sign, bounds=pair, overshoot=dice.random() < 0.2)
     if dice.random() < 0.5:
         asked["horizon"] = dice.choice((10, 50, 200, *times))
@@ -225,14 +230,15 @@ def _question(dice: random.Random) -> dict[str, Any]:
 def predict(dice: random.Random, place: Path) -> bool:
     """Arrays of any sort, asked anything."""
     pfn = _pfn() if dice.random() < 0.7 else _paper()
-    _judge(pfn.predict(_values(dice), **_question(dice)))
+    y = _values(dice)
+    _judge(pfn.predict(y, **_question(dice, y)))
     return True
 
 
 def replay(dice: random.Random, place: Path) -> bool:
     """The same after every prefix, and the alarm."""
-    asked = _question(dice)
     y = _values(dice)
+    asked = _question(dice, y)
     if dice.random() < 0.7:
         made = _pfn().replay(y, **asked)
         if made.valid.any():

@@ -15,12 +15,12 @@ for _ in range(60):
     DEEP = [DEEP]
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, -(2**63), 10**18, 10**400, 1e308, -1e308, 5e-324, 1e-310, -0.0),
-    *(float("nan"), float("inf"), float("-inf"), "", "x", "NaN", "1e999", "-1", "١", "\ud800", "\x00", "a" * 3000, "../../x"),
+    *(float("nan"), float("inf"), float("-inf"), "", "x", "NaN", "-1", "١", "\ud800", "\x00", "a" * 3000, "../../x"),
     *([], {}, [[]], [None], {"": {}}, DEEP, [1e308] * 3, "planted:prior", "__class__", "\x1b[31m", "1_000", "0x10"),
 )  # fmt: skip
 TOKENS = (
-    *("", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "-1", "0", "9" * 400, "1e-400", "true", "null", '"', "'", ","),
-    *(";", "\t", "\n", "\r\n", "\x00", "\ufeff", "[" * 990, "{" * 300, "1,2", "1;2", "--", "٣", "1_0", "=cmd()", "\u2028"),
+    *("", "nan", "NaN", "inf", "-inf", "1e999", "-1", "0", "9" * 400, "1e-400", "true", "null", '"', "'", ","),
+    *(";", "\t", "\n", "\r\n", "\x00", "\ufeff", "[" * 990, "{" * 300, "1,2", "1;2", "--", "٣", "1_0", "=cmd()", "∞"),
 )  # fmt: skip
 BYTES = (b"\x00", b"\xff", b"\x00" * 8, b"\xff" * 8, b"\x80\x04cos\nsystem\n", b"PK\x03\x04", b"\x7f" * 4, b"\r", b"\n")
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -129,6 +129,7 @@ def json_lines(data: bytes, dice: random.Random) -> bytes:
 def database(path: Path, dice: random.Random) -> None:
     """Changes cells, columns and tables of an SQLite file in place."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug here
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for _ in range(dice.choice((1, 1, 2, 4))):
             table = dice.choice(tables)
