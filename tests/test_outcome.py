@@ -12,7 +12,7 @@ from lcpfn.belief import Belief
 from lcpfn.cli.answer import Answer
 from lcpfn.curve import Curve
 from lcpfn.distributions.mixture import Mixture
-from lcpfn.network.config import OUTCOMES, ModelConfig
+from lcpfn.network.config import OUTCOMES
 from lcpfn.pfn import PFN
 from lcpfn.prepare import tamed
 from lcpfn.priors import Curves, General, Paper
@@ -87,8 +87,6 @@ def test_a_prior_that_does_not_say_what_was_planned_is_refused() -> None:
         draw_outcomes(curves, 2, 100, generator=torch.Generator())
     with pytest.raises(ValueError, match="whole runs"):
         Run(Options(steps=1, prior=Paper().name, model=KNOWING), folder=None)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="causal"):
-        ModelConfig(divergence=True, layout="original")
 
 
 @pytest.fixture(scope="module")

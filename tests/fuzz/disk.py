@@ -6,10 +6,12 @@ next call that succeeds.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -107,7 +109,9 @@ def kills(name: str, count: int, folder: Path, *, seed: int = 0) -> int:
             finally:
                 os._exit(0)
         os.close(start)
-        time.sleep(dice.uniform(0.0, 0.08))
+        if dice.random() < 0.9:  # else it may die before it has begun
+            select.select([end], [], [], 5.0)
+        time.sleep(dice.uniform(0.0, 0.03))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with os.fdopen(end, "rb") as pipe:
@@ -141,13 +145,12 @@ def full_disk(folder: Path) -> None:
     path = folder / "stopper.json"
     made = stopper(path)
     ballast = folder / "ballast"
-    with open(ballast, "wb") as file:
-        try:
+    handle = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+    for size in (4096, 1):  # to the last byte
+        with contextlib.suppress(OSError):
             while True:
-                file.write(b"\0" * 4096)
-                file.flush()
-        except OSError:
-            pass
+                os.write(handle, b"\0" * size)
+    os.close(handle)
     failed = _fill(made)
     ballast.unlink()
     _settle(made, path, failed)

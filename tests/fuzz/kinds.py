@@ -35,9 +35,9 @@ class Fault(AssertionError):
 
 def _read(path: Path, dice: random.Random) -> bool:
     found = logs.runs(path)
-    metric = dice.choice((None, None, "val_acc", "1", "loss"))
-    run = dice.choice(found).name if found and dice.random() < 0.7 else None
-    curve = logs.read(path, metric=metric, run=run, clock=dice.choice((None, "step", "rows", "epoch")))
+    metric = dice.choice((None, None, None, "val_acc", "val_acc", "1", "loss"))
+    run = dice.choice((*(each.name for each in found or ()), None, None, "trial_id=0"))
+    curve = logs.read(path, metric=metric, run=run, clock=dice.choice((None, None, None, "step", "rows", "epoch")))
     if dice.random() < 0.05 and len(curve.y):
         _judge(_pfn().predict(curve.y[-40:], [len(curve.y) + 1], t=None, metric=curve.metric))
     return True
@@ -56,7 +56,7 @@ def _log(name: str, data: bytes, *, text: bool = False, folder: bool = False) ->
 def _database(text: str) -> Kind:
     def kind(dice: random.Random, place: Path) -> bool:
         path = place / "store.db"
-        samples.script(path, text)
+        path.write_bytes(samples.database(text))
         if dice.random() < 0.7:
             database(path, dice)
         else:

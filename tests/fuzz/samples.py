@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import struct
+import tempfile
 import zipfile
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from sqlite3 import connect
 
@@ -18,7 +20,7 @@ CSV = b"epoch,step,train_loss,val_acc\n" + b"".join(
     b"%d,%d,%.3f,%.3f\n" % (i, 10 * i, 2 / (i + 1), 1 - 1 / (i + 2)) for i in range(8)
 )
 NUMBERS = b"0.2\n0.34\n0.41\n0.48\nnan\n0.5\n"
-TSV = b"step\tacc\tloss\n0\t0.1\t2.0\n1\t0.2\t1.5\n2\t0.35\t1.1\n"
+TSV = b"step\tval_acc\tloss\n0\t0.1\t2.0\n1\t0.2\t1.5\n2\t0.35\t1.1\n"
 CONSOLE = b"".join(b"Epoch %d/5 - loss: %.3f - val_acc: %.3f\n" % (i, 2 / i, 1 - 1 / (i + 1)) for i in range(1, 6))
 STATE = json.dumps(
     {
@@ -37,7 +39,7 @@ RESULT = b"".join(
     + b"\n"
     for i in range(1, 6)
 )
-EVALS = json.dumps({"validation_0": {"auc": [0.5, 0.6, 0.7], "logloss": [0.9, 0.7, 0.6]}}).encode()
+EVALS = json.dumps({"val": {"acc": [0.5, 0.6, 0.7], "logloss": [0.9, 0.7, 0.6]}}).encode()
 JOURNAL = b"".join(
     json.dumps({"worker_id": "w", **each}).encode() + b"\n"
     for each in (
@@ -46,6 +48,7 @@ JOURNAL = b"".join(
         *({"op_code": 7, "trial_id": 0, "step": step, "intermediate_value": 0.1 * step} for step in range(4)),
         {"op_code": 4, "study_id": 0, "datetime_start": "2026-01-01T00:00:00.000000+00:00"},
         {"op_code": 7, "trial_id": 1, "step": 1, "intermediate_value": float("nan")},
+        {"op_code": 7, "trial_id": 1, "step": 2, "intermediate_value": 0.2},
         {"op_code": 6, "trial_id": 0, "state": 1, "values": [0.3], "datetime_complete": "2026-01-01T00:00:00.000000"},
     )
 )
@@ -101,10 +104,14 @@ EVENTS = (
 )
 
 
-def script(path: Path, text: str) -> None:
-    """An SQLite database made by a script."""
-    with closing(connect(path)) as connection:
-        connection.executescript(text)
+@lru_cache
+def database(script: str) -> bytes:
+    """The file of an SQLite database made by a script."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.db"
+        with closing(connect(path)) as connection:
+            connection.executescript(script)
+        return path.read_bytes()
 
 
 def archive() -> bytes:
