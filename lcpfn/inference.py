@@ -12,13 +12,12 @@ import numpy as np
 
 from lcpfn.belief import Belief
 from lcpfn.context import Context
-from lcpfn.distributions.bars import Bars
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.distributions.ties import resolution
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates, Frame, bar_edges, frame, query_features
+from lcpfn.network.coordinates import Coordinates, Frame
 from lcpfn.network.forward import Cache, Network
 from lcpfn.network.shapes import check_weights, read_config
 from lcpfn.prepare import Prepared, World, prefix, wild_prefixes
@@ -48,16 +47,13 @@ class Inference:
             ValueError: if the config is not one that this version can run, or the weights are not those it asks for.
         """
         config, coordinates = read_config(checkpoint.config)
-        if config.layout != "causal":
-            raise ValueError(f'the checkpoint must be of layout "causal", got {config.layout!r}')
         check_weights(config, coordinates, checkpoint.weights)
         checkpoint.check_content()
         return cls(config, coordinates, _network(config, checkpoint.weights, device), device)
 
     def world(self, metric: Metric) -> World:
         """What this network knows, for `lcpfn.prepare`."""
-        clock = self.coordinates.clock if self.coordinates.times == "absolute" else None
-        return World(metric, clock, self.coordinates.bounded, self.config.limit)
+        return World(metric, self.coordinates.known_clock, self.coordinates.bounded, self.config.limit)
 
     def view(self, points: Context, metric: Metric) -> Frame:
         """Locations, scales and tokens of all prefixes; nothing is tamed."""
@@ -65,7 +61,7 @@ class Inference:
         t, y = filled(points.t), filled(points.y) * metric.sign
         lower, upper = (np.full(len(t), bound) for bound in metric.upward_bounds)
         with np.errstate(all="ignore"):  # judged in the next line
-            view = frame(self.coordinates, t, y, lower, upper, np)
+            view = self.coordinates.frame(t, y, lower, upper, np)
         _check_range(view.tokens, points, "observed times and values")
         return view
 
@@ -82,7 +78,7 @@ class Inference:
 
     def knows_nothing(self, metric: Metric) -> bool:
         """Whether nothing says what to expect of a curve without a point."""
-        return None in metric.bounds and self.coordinates.values == "local"
+        return None in metric.bounds
 
     def check_empty(self, context: Context, metric: Metric) -> None:
         """Raises ValueError if a curve has no point, and nothing says what to expect of it."""
@@ -100,17 +96,14 @@ class Inference:
     def decode(self, context: Context, states: Any, after: np.ndarray, clocked: np.ndarray, kind: str) -> np.ndarray:
         """(B, P, outputs) raw answers, given the states (B, P or 1, E) that the queries may know."""
         with np.errstate(all="ignore"):  # judged in the next line
-            features = query_features(self.coordinates, filled(context.t), clocked, after, np, context.end)
+            features = self.coordinates.query(filled(context.t), clocked, after, np, context.end)
         _check_range(features, context, "asked times")
         raw = self.network.decode(states, self._array(features), KINDS.index(kind))
         return raw if self.device is None else raw.cpu().numpy()
 
-    def law(self, raw: np.ndarray) -> Mixture | Bars:
+    def law(self, raw: np.ndarray) -> Mixture:
         """The law of u that raw outputs (..., outputs) stand for."""
-        raw = raw[..., : self.config.law_outputs]
-        if self.config.head == "mixture":
-            return Mixture.from_raw(raw, capped=self.coordinates.values == "local")
-        return Bars(bar_edges(self.coordinates, self.config.components), raw)
+        return Mixture.from_raw(raw[..., : self.config.law_outputs])
 
     def outcome(self, raw: np.ndarray) -> np.ndarray | None:
         """(..., 2) probabilities that the run has exploded, or broken off; None if the network does not say."""
@@ -133,7 +126,7 @@ class Inference:
 
     def _belief(
         self,
-        law: Mixture | Bars,
+        law: Mixture,
         location: np.ndarray,
         scale: np.ndarray,
         t: np.ndarray,
@@ -142,10 +135,9 @@ class Inference:
         outcome: np.ndarray | None,
     ) -> Belief:
         location, scale = location.reshape(t.shape), scale.reshape(t.shape)
-        transform = self.coordinates.transform
-        near = resolution(scale, *metric.upward_bounds) if transform == "sinh" else 0.0
+        near = resolution(scale, *metric.upward_bounds)
         facts = {"metric": metric, "kind": kind, "t": np.array(t), "outcome": outcome, "resolution": near}
-        return Belief(law, location, scale, transform=transform, **facts)
+        return Belief(law, location, scale, transform=self.coordinates.transform, **facts)
 
     def answer(self, asked: Prepared, after: np.ndarray, kind: str, *, t: np.ndarray | None = None) -> Belief:
         """Belief about P queries of each curve, the p-th asked after `after` points.
@@ -221,16 +213,14 @@ def certain(belief: Belief, diverged: np.ndarray | None) -> Belief:
     return replace(belief, outcome=outcome)
 
 
-def _joined(laws: list[Mixture | Bars]) -> Mixture | Bars:
+def _joined(laws: list[Mixture]) -> Mixture:
     """Laws of several chunks as one, with no more copies than the result: it may be most of the memory."""
-    first = laws[0]
     if len(laws) == 1:
-        return first
-    names = ("log_masses",) if isinstance(first, Bars) else ("log_weights", "means", "stds")
-    parts = [np.concatenate([getattr(law, name) for law in laws]) for name in names]
+        return laws[0]
+    parts = [np.concatenate([getattr(law, name) for law in laws]) for name in ("log_weights", "means", "stds")]
     for part in parts:
         part.flags.writeable = False  # else the law would copy it
-    return Bars(first.edges, *parts) if isinstance(first, Bars) else Mixture(*parts)
+    return Mixture(*parts)
 
 
 def _rows(context: Context, rows: slice) -> Context:

@@ -17,7 +17,7 @@ from lcpfn import Metric
 from lcpfn.context import read_context
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates, query_features
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.pfn import PFN
 from lcpfn.prepare import tamed
 from lcpfn.priors import Curves, General, Paper, RunPrior, by_name
@@ -306,7 +306,7 @@ def test_invariances_with_an_end_are_exact(kind):
 def test_nothing_is_known_of_the_clock_before_the_first_point():
     t = torch.tensor([[5.0, 6.0, 8.0]]).double()
     asked, after = torch.tensor([[5.0, 9.0]]).double(), torch.zeros(1, 2, dtype=torch.int64)
-    features = query_features(ANY, t, asked, after, torch, torch.tensor([10.0]).double())
+    features = ANY.query(t, asked, after, torch, torch.tensor([10.0]).double())
     assert torch.isfinite(features).all()
-    later = query_features(ANY, t + 1, asked, after, torch, torch.tensor([10.0]).double())
+    later = ANY.query(t + 1, asked, after, torch, torch.tensor([10.0]).double())
     assert torch.equal(features, later), "the times of points that were not seen must not show"

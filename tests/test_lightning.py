@@ -118,8 +118,8 @@ def test_a_training_metric_is_judged_beside_validation() -> None:
     assert stopping.decision is not None and stopping.decision.reason == "converged" and epochs < EPOCHS
     points = stopping.state_dict()["points"]
     assert list(points) == list(range(1, epochs + 1)) and list(points.values()) == pytest.approx(FLAT[:epochs])
-    with pytest.raises(ValueError, match=r"monitor must name a metric that is logged, got 'train_ac' of \["):
-        fit(Training(RISING), alone("train_ac"))
+    with pytest.raises(ValueError, match=r"monitor must name a metric that is logged, got 'training_acc' of \["):
+        fit(Training(RISING), alone("training_acc"))
 
 
 def test_runs_that_share_a_stopper_with_a_file(tmp_path: Path) -> None:

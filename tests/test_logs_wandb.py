@@ -53,7 +53,7 @@ def history(step: int, **values: Any) -> bytes:
 
 def log(*records: bytes, head: bytes = HEAD) -> bytes:
     """A file with these records, cut at the ends of blocks."""
-    out = head
+    out = bytearray(head)
     for record in records:
         kinds = [1]
         parts = [record]
@@ -67,7 +67,7 @@ def log(*records: bytes, head: bytes = HEAD) -> bytes:
             kinds = [2, *[3] * (len(parts) - 2), 4]
         for kind, part in zip(kinds, parts):
             out += struct.pack("<IHB", zlib.crc32(bytes([kind]) + part), len(part), kind) + part
-    return out
+    return bytes(out)
 
 
 def read(tmp_path: Path, data: bytes) -> Run:

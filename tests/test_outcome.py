@@ -10,9 +10,9 @@ from networks import FREE, TINY, random_pfn
 from lcpfn import Checkpoint, Metric
 from lcpfn.belief import Belief
 from lcpfn.cli.answer import Answer
+from lcpfn.curve import Curve
 from lcpfn.distributions.mixture import Mixture
-from lcpfn.logs.table import Curve
-from lcpfn.network.config import OUTCOMES, ModelConfig
+from lcpfn.network.config import OUTCOMES
 from lcpfn.pfn import PFN
 from lcpfn.prepare import tamed
 from lcpfn.priors import Curves, General, Paper
@@ -87,8 +87,6 @@ def test_a_prior_that_does_not_say_what_was_planned_is_refused() -> None:
         draw_outcomes(curves, 2, 100, generator=torch.Generator())
     with pytest.raises(ValueError, match="whole runs"):
         Run(Options(steps=1, prior=Paper().name, model=KNOWING), folder=None)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="causal"):
-        ModelConfig(divergence=True, layout="original")
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +219,7 @@ def test_outcomes_that_cannot_be_are_refused(wrong: object) -> None:
 
 
 def test_the_command_says_it_where_it_is_likely() -> None:
-    seen, rest = Curve("loss", np.array([1.0, 2.0]), None, "epoch"), Curve("loss", np.zeros(0), None, "epoch")
+    seen, rest = (Curve(None, y, name="loss", clock="epoch") for y in (np.array([1.0, 2.0]), np.zeros(0)))
     likely = Answer(belief([[0.1, 0.2], [0.3, 0.4]]), seen, rest)
     line = likely.danger()
     assert line is not None and "70.0 %" in line and "NaN 40.0 %" in line and "epoch 20" in line

@@ -211,7 +211,6 @@ CASES: list[tuple[Rule, dict[str, Any]]] = [
 def test_the_batch_decides_as_policy_does(bench: dict[str, ModuleType], metric: Metric) -> None:
     engine, beliefs = lcpfn.load(), bench["beliefs"]
     made = table(bench, *curves(metric, seed=1), metric=metric)
-    assert metric is UNIT or any(beliefs.wild(run, metric).any() for run in made.runs)
     about, stopped = beliefs.general(engine, made), 0
     tops = metric.sign * np.sort(made.finals)
     alarms = bench["rules"].rings(engine, made)

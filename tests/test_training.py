@@ -282,10 +282,10 @@ def test_the_log_can_be_watched_in_tensorboard(tmp_path):
 
 def test_flags_are_made_from_the_fields():
     told = options(
-        parser().parse_args("--preset tiny --width 64 --steps 3 --shares 0.5 0.25 0.25 --values unit".split())
+        parser().parse_args("--preset tiny --width 64 --steps 3 --shares 0.5 0.25 0.25 --times relative".split())
     )
     assert told.model == dataclasses.replace(PRESETS["tiny"], width=64)
-    assert told.shares == (0.5, 0.25, 0.25) and told.coordinates.values == "unit" and told.steps == 3
+    assert told.shares == (0.5, 0.25, 0.25) and told.coordinates.times == "relative" and told.steps == 3
 
 
 @pytest.mark.parametrize(

@@ -164,4 +164,5 @@ def test_a_prior_of_this_package_is_taken_from_a_header() -> None:
 def test_the_marker_works(place: Path) -> None:
     """The tests above can fail: importing the module writes the file."""
     module = importlib.import_module("planted")
+
     assert (place / "marker").exists() and module.prior(2, torch.arange(1.0, 4.0), generator=torch.Generator()).shape

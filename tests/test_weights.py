@@ -13,11 +13,8 @@ from networks import FREE, PAPER, TINY, random_pfn
 
 from lcpfn import PFN, Metric
 from lcpfn.network.checkpoint import FORMAT, KEY, MAX_TEXT, Checkpoint
-from lcpfn.network.config import HEADS, LAYOUTS
-from lcpfn.network.coordinates import Coordinates
 from lcpfn.network.shapes import MAX_WEIGHT, shapes
 from lcpfn.pfn import load
-from lcpfn.training.original import OriginalTransformer
 from lcpfn.training.transformer import Transformer
 
 FACTS = dict.fromkeys(("seed", "commit", "curves_seen", "scores", "versions"))
@@ -34,18 +31,12 @@ def path(tmp_path):
     return tmp_path / "tiny.safetensors"
 
 
-TWINS = {"causal": Transformer, "original": OriginalTransformer}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("coordinates", [PAPER, FREE, dataclasses.replace(FREE, ends=True), Coordinates("unit")])
-def test_the_shapes_are_those_of_the_training_twin(layout, head, coordinates):
-    if layout == "original" and coordinates.times != "absolute":
-        pytest.skip("the original layout knows absolute times alone")
-    config = dataclasses.replace(TINY, layout=layout, head=head, layers=3, hidden=40, divergence=layout == "causal")
+@pytest.mark.parametrize("coordinates", [PAPER, FREE, dataclasses.replace(FREE, ends=True)])
+@pytest.mark.parametrize("divergence", [True, False])
+def test_the_shapes_are_those_of_the_training_twin(coordinates, divergence):
+    config = dataclasses.replace(TINY, layers=3, hidden=40, divergence=divergence)
     with torch.random.fork_rng(devices=[]):
-        network = TWINS[layout](config, coordinates)
+        network = Transformer(config, coordinates)
     assert shapes(config, coordinates) == {name: tuple(p.shape) for name, p in network.named_parameters()}
 
 
@@ -55,13 +46,35 @@ def _changed(**model):
 
 
 @pytest.mark.parametrize(
+    ("part", "name", "value", "taken"),
+    [
+        ("model", "head", "mixture", True),
+        ("model", "layout", "causal", True),
+        ("coordinates", "values", "local", True),
+        ("model", "head", "bars", False),
+        ("model", "layout", "original", False),
+        ("coordinates", "values", "unit", False),
+        ("model", "head", None, False),
+    ],
+)
+def test_a_choice_that_only_benchmarks_have_is_refused_and_the_other_one_is_forgotten(part, name, value, taken):
+    made = random_pfn()
+    config = {**made.checkpoint.config, part: {**made.checkpoint.config[part], name: value}}
+    checkpoint = dataclasses.replace(made.checkpoint, config=config)
+    if taken:
+        assert PFN(checkpoint).predict([0.1, 0.2], 5).mean() == made.predict([0.1, 0.2], 5).mean()
+        return
+    with pytest.raises(ValueError, match=rf"must have {name}='.*', got '{value}'.*opponents\.original"):
+        PFN(checkpoint)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"layers": 1}, "layers=1 and weights of 2 layers"),
         ({"layers": 10**9}, r"layers=1e\+09 and weights of 2 layers"),
         ({"components": 6}, r"expected 'head.weight' of shape \(18, 48\) and type float32 .* got shape \(15, 48\)"),
         ({"components": 10**300}, "expected 'head.weight' of shape"),
-        ({"head": "bars"}, r"expected 'head.weight' of shape \(5, 48\)"),
         ({"width": 64}, "expected 'start' of shape"),
         ({"hidden": 65}, "expected 'blocks.0.up.weight' of shape"),
         ({"decoder": 47}, "expected 'kinds.weight' of shape"),
@@ -99,7 +112,7 @@ def test_weights_that_the_config_does_not_ask_for_are_refused(change, message):
 
 @pytest.mark.parametrize(
     "part",
-    [{"heads": 2}, {"heads": 8}, {"components": 60, "head": "bars"}, {"limit": 50}],
+    [{"heads": 2}, {"heads": 8}, {"limit": 50}],
 )
 def test_a_shipped_network_takes_no_other_config_though_all_shapes_fit(part):
     made = load("paper").checkpoint
@@ -120,7 +133,7 @@ def test_a_file_whose_header_or_weights_were_changed_is_refused(path):
             load(path)
 
 
-@pytest.mark.parametrize("coordinates", [PAPER, FREE, Coordinates("unit")])
+@pytest.mark.parametrize("coordinates", [PAPER, FREE])
 def test_the_largest_weights_that_are_taken_give_finite_beliefs(coordinates):
     """MAX_WEIGHT with random signs, all aligned, and alternating."""
     made = random_pfn(coordinates=coordinates).checkpoint

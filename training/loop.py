@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.network.shapes import current
 from lcpfn.priors import Curves, Prior, by_name
 from lcpfn.priors.shared_times import SharedTimes, as_runs
 from lcpfn.training import state
@@ -34,6 +35,7 @@ from lcpfn.training.provenance import provenance
 from lcpfn.training.questions import EARLY, FINAL, QuestionLaw, Questions, draw
 from lcpfn.training.randomness import BATCH, VALIDATION, WEIGHTS, generator
 from lcpfn.training.scores import Examination
+from lcpfn.training.transformer import QueryNetwork, Transformer
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 LATER = 28  # points of a run after those that the network may see, of priors that bring whole runs
@@ -52,6 +54,7 @@ class Run:
         folder: where log, state and checkpoint go.
         resume: go on from the state in the folder.
         prior: an object to draw from instead of the one that the options name.
+        network: the class of the network, which carries what it needs of the questions.
         say: takes one line per interval.
     """
 
@@ -62,6 +65,7 @@ class Run:
         *,
         resume: bool = False,
         prior: Prior | None = None,
+        network: type[QueryNetwork] = Transformer,
         say: Callable[[str], None] = print,
     ) -> None:
         self.options, self.folder, self.say = options, folder, say
@@ -84,7 +88,7 @@ class Run:
             shares=options.shares,
             early=1.0 if clocked else EARLY,
             final=0.0 if clocked else FINAL,
-            one_cut=options.model.layout == "original",
+            one_cut=network.one_cut,
             outcomes=OUTCOME_QUESTIONS if options.model.divergence else 0,
         )
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -99,7 +103,9 @@ class Run:
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
         with torch.random.fork_rng(devices=[]):  # torch's layers draw their first weights from the global state
             torch.manual_seed(generator(options.seed, WEIGHTS).initial_seed())
-            self.objective = Objective(options.model, options.coordinates, self.prior.bounds).to(self.device)
+            self.objective = Objective(options.model, options.coordinates, self.prior.bounds, network=network).to(
+                self.device
+            )
         parent = None if resume else Parent.of(options)
         self.parent = None if parent is None else parent.facts
         if parent is not None:
@@ -112,10 +118,10 @@ class Run:
                 state.sweep(folder / f"{name}.safetensors")
         if resume:
             self._load()
-        network: Callable[..., Tensor] = self.objective
+        asked: Callable[..., Tensor] = self.objective
         if self.world > 1:
-            network = nn.parallel.DistributedDataParallel(self.objective)
-        self.network = torch.compile(network) if options.compile else network
+            asked = nn.parallel.DistributedDataParallel(self.objective)
+        self.network = torch.compile(asked) if options.compile else asked
         on_gpu = self.device.type == "cuda"  # a CPU has no core to spare for the next batch
         self.ahead = Ahead(self.batch, self.device) if on_gpu else None
         self.examined = self._draw_validation()
@@ -310,7 +316,9 @@ class Run:
 
     def _load(self) -> None:
         tensors, facts = state.load(self.folder / "state.safetensors", str(self.device))
-        before = dict(facts["options"])
+        now = json.loads(json.dumps(dataclasses.asdict(self.options)))
+        before = {**facts["options"], **current(facts["options"])}
+        now |= current(now)
         if before.get("prior_parameters", "{}") == "{}" and self.options.prior_parameters is None:
             # An older version wrote {} where nothing was given, or knew no parameters. An object of the user's was then
             # made anew with its class's defaults, so that it may be another prior than the one that is named.
@@ -326,9 +334,10 @@ class Run:
             "model",
             "coordinates",
         ):
-            now = json.loads(json.dumps(dataclasses.asdict(self.options)))[name]
-            if before.get(name) != now:
-                raise ValueError(f"--resume needs the {name} that the run began with: {before.get(name)}, got {now}")
+            if before.get(name) != now[name]:
+                raise ValueError(
+                    f"--resume needs the {name} that the run began with: {before.get(name)}, got {now[name]}"
+                )
         self.step, self.elapsed, self.parent = facts["step"], facts["elapsed"], facts.get("parent")
         self._put({"model." + n.removeprefix("weights."): v for n, v in tensors.items() if n.startswith("weights.")})
         if self.average is not None:
@@ -349,7 +358,7 @@ def train(options: Options, folder: Path, **extra: Any) -> dict[str, Any]:
     run = Run(options, folder, **extra)
     last = run.run()
     run.leave()
-    if options.alarm_curves and options.model.layout == "causal" and not run.rank:  # no other has an alarm
+    if options.alarm_curves and run.objective.model.in_numpy and not run.rank:
         run.say(f"alarm: how high evidence climbs on {options.alarm_curves:,} curves of the prior")
         calibrate(folder / "checkpoint.safetensors", run.prior, options)
     return last

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lcpfn.network.config import OUTCOMES
 from lcpfn.priors import Curves
-from lcpfn.query import KINDS
+from lcpfn.query import KIND, KINDS
 
 EARLY = 1.5  # questions about runs: the share of the run that is seen is a uniform number to this power
 EXPLOSION = 30.0  # a value so many gains worse than all before is no answer: divergence is an outcome of its own
@@ -97,7 +97,6 @@ def draw(curves: Curves, law: QuestionLaw, limit: int, *, generator: torch.Gener
     most = torch.minimum(count - 1, torch.full_like(count, limit))
     shared = 1 + int(torch.randint(length - 1, (1,), generator=generator, device=device)) if law.one_cut else None
     cuts, times, answers, valid = [], [], [], []
-    step = torch.arange(length, device=device)
     for kind, number in zip(KINDS, counts, strict=True):
         # One cut-off in each stratum, in random order: of a few questions none should be spent twice on one prefix.
         place = torch.rand(b, number, generator=generator, device=device)
@@ -107,15 +106,11 @@ def draw(curves: Curves, law: QuestionLaw, limit: int, *, generator: torch.Gener
         after = torch.minimum(after, most).clamp(min=0)  # a share of 1 by rounding would be one point too many
         if shared is not None:
             after = torch.full_like(after, shared)
-        first = torch.zeros_like(after) if kind == "signal" else after
+        first = after if KIND[kind].ahead else torch.zeros_like(after)
         ahead = torch.rand(b, number, generator=generator, device=device)
         asked = first + (ahead / (1 - law.final) * (count - first)).long()  # beyond the end: about the last point
         asked = torch.minimum(asked, count - 1).clamp(min=0)
-        if kind == "best":
-            inside = (step >= after[..., None]) & (step <= asked[..., None])  # (B, P, T)
-            answer = curves.y[:, None, :].masked_fill(~inside, float("-inf")).amax(-1)
-        else:
-            answer = (curves.y if kind == "value" else curves.signal).gather(1, asked)
+        answer = KIND[kind].answer(curves.y, curves.signal, after, asked, torch)
         tame = answer >= worst.gather(1, (after - 1).clamp(min=0))
         holds = (after < count) & (after >= least) & torch.isfinite(answer) & tame
         cuts.append(after)

@@ -133,7 +133,7 @@ class Table:
     source: str  # what errors call the file
     names: tuple[str, ...]  # one for each column; "1", "2", ... where the file has no header
     columns: tuple[Column, ...]
-    lines: Sequence[int]  # (N,) where each row stands in the file, from 1
+    lines: Sequence[int] | np.ndarray  # (N,) where each row stands in the file, from 1
     restarts: bool = False  # rows are of one run: a time that comes again was measured again after a restart
     direction: str | None = None  # of the values, where the file says which is better
     run_ends: dict[str, float] = field(default_factory=dict)  # by clock, where the file says when the run ends

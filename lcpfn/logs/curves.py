@@ -223,7 +223,7 @@ class _Question:
             notices = (f"{int(without.sum())} without a time in {name} left out, the first in line {line}",)
             rows = rows[~without]
         every = np.flatnonzero(~np.isnan(t))
-        if len(np.unique(t[every])) == len(every) and not notices:
+        if not notices and ((np.diff(t[every]) > 0).all() or len(np.unique(t[every])) == len(every)):
             rows = every
         elif (several := self._several(t[rows], rows)) is not None:
             others = {i: table.numbers(i) for i in _named_times(table, self.chosen)}

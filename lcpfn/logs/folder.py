@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lcpfn.logs import dvclive, mlflow
@@ -36,12 +37,12 @@ def of_folder(folder: Path) -> Iterator[Run]:
         own = _name(here, folder)
         if mlflow.is_run(here):
             inner.clear()
-            yield from _tried(lambda here=here: _list(mlflow.read_run(here)), own, here)
+            yield from _tried(partial(_tracked, here), own, here)
             continue
         if dvclive.is_dvclive(here) or dvclive.is_catboost(here):
             inner.clear()  # event files of the same
             reader = dvclive.read_dvclive if dvclive.is_dvclive(here) else dvclive.read_catboost
-            yield from _tried(lambda here=here, own=own, reader=reader: [reader(here, name=own)], own, here)
+            yield from _tried(partial(_as_list, reader, here, own), own, here)
             continue
         # A pipe would wait for ever, a device never ends, a link may lead nowhere.
         files = sorted(name for name in names if not name.startswith(".") and is_regular(here / name))
@@ -54,16 +55,16 @@ def of_folder(folder: Path) -> Iterator[Run]:
                 states.setdefault(name, []).append(_state(path, name))
             elif EVENTS not in file:
                 name = own if file in CANONICAL else _name(path, folder)
-                found += _tried(lambda path=path, name=name: of_member(path, name), name, path)
+                found += _tried(partial(of_member, path, name), name, path)
         yield from found
         events = [here / file for file in files if EVENTS in file]
         if events:
-            read = _tried(lambda: [read_events(events, name=own, source=str(here))], own, here)  # noqa: B023  called at once
+            read = _tried(partial(_events, events, own, here), own, here)
             yield from (run for run in read if run.metrics or run.problem)
         elif not found and STATE not in files:
             for file in files:
                 path, name = here / file, _name(here / file, folder)
-                yield from _tried(lambda path=path, name=name: of_words(path, name), name, path)
+                yield from _tried(partial(of_words, path, name), name, path)
     yield from (_last(found) for found in states.values())
 
 
@@ -75,8 +76,17 @@ def _tried(read: Callable[[], list[Run]], name: str, path: Path) -> list[Run]:
         return [broken(name, str(path), str(error))]
 
 
-def _list(run: Run | None) -> list[Run]:
+def _as_list(reader: Callable[..., Run], folder: Path, name: str) -> list[Run]:
+    return [reader(folder, name=name)]
+
+
+def _tracked(folder: Path) -> list[Run]:
+    run = mlflow.read_run(folder)
     return [] if run is None else [run]
+
+
+def _events(files: list[Path], name: str, folder: Path) -> list[Run]:
+    return [read_events(files, name=name, source=str(folder))]
 
 
 def _state(path: Path, name: str) -> tuple[int, Run]:

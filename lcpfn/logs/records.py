@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from lcpfn.logs.times import is_time
 STATE = "log_history"  # the key of a trainer's state that holds its records
 SNIFFED = 1 << 16  # characters within which a state shows that key: its keys are sorted, and records come late
 HEADS = 5  # first lines among which one must have a time: some logs begin with settings
+KINDS = 10_000  # of lines by the names in them, that are told apart in a large file
+_KEYS = re.compile(rb'"([^"\\]*)"\s*:')
 LONGEST = 1 << 26  # bytes of a line or of a state: a larger one holds no log
 # By clock, the keys of a trainer's state that say when the run ends.
 ENDS = {"epoch": "num_train_epochs", "step": "max_steps"}
@@ -34,10 +37,10 @@ def is_lines(lines: Iterable[str]) -> bool:
             continue
         try:
             record = json.loads(line)
-        except RecursionError:
-            return True  # the error that names file and line comes when it is read
-        except ValueError:
+        except json.JSONDecodeError:
             return False
+        except (RecursionError, ValueError):  # too deep, a number of too many digits: JSON, but it cannot be read
+            return True  # the error that names file and line comes when it is read
         if not isinstance(record, dict):
             return False
         if "op_code" in record or any(is_time(key) and not isinstance(v, (list, dict)) for key, v in record.items()):
@@ -83,11 +86,15 @@ def read_lines(path: Path, *, name: str) -> list[Run]:
     first = next(lines, None)
     if first is not None and "op_code" in first[1]:
         return read_journal(_chain(first, lines), source=str(path))
-    large = path.stat().st_size >= LARGE
-    found = Records(str(path), only="" if large else None)
+    if path.stat().st_size >= LARGE:
+        names = Records(str(path), only="")
+        for line, record in _objects(path, once=True):
+            names.add(record, line)
+        return [Run(name, str(path), names.metrics, partial(_large, path))]
+    found = Records(str(path))
     for line, record in () if first is None else _chain(first, lines):
         found.add(record, line)
-    return [Run(name, str(path), found.metrics, partial(_large, path) if large else found.table)]
+    return [Run(name, str(path), found.metrics, found.table)]
 
 
 def _large(path: Path, metric: str) -> Table:
@@ -103,15 +110,27 @@ def _chain(first: tuple[int, dict[str, Any]], rest: Iterator[tuple[int, dict[str
     yield from rest
 
 
-def _objects(path: Path, *, having: bytes = b"") -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file with the numbers of their lines, from 1."""
-    progress = Progress(path)
+def _objects(path: Path, *, having: bytes = b"", once: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file with the numbers of their lines, from 1.
+
+    Args:
+        path: of the file.
+        having: only of lines with this in them.
+        once: only one of those with the same names.
+    """
+    progress, known = Progress(path), set[tuple[bytes, ...]]()
     with path.open("rb") as file:
         for i, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
             if i % 1000 == 0:
                 progress.at(file.tell())
             if having not in line or not line.strip():
                 continue
+            if once:
+                names = tuple(_KEYS.findall(line))
+                if names in known:
+                    continue
+                if len(known) < KINDS:
+                    known.add(names)
             if len(line) == LONGEST:
                 raise ValueError(f"{path}, line {i}: longer than {LONGEST >> 20} MiB: no log")
             text = line.decode("utf-8-sig" if i == 1 else "utf-8", "replace").strip()

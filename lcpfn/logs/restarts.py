@@ -28,10 +28,12 @@ def latest(t: np.ndarray) -> Kept:
     >>> latest(np.array([1, 2, 3, 2])).rows
     array([0, 3, 2])
     """
+    steps = np.diff(t)
+    if (steps > 0).all():
+        return Kept(np.arange(len(t)))
     distinct = len(np.unique(t))
     if distinct == len(t):
         return Kept(np.argsort(t, kind="stable"))
-    steps = np.diff(t)
     if (steps >= 0).all():  # times that stand still: the last of each counts
         rows = np.flatnonzero(np.append(steps > 0, True))
         return Kept(rows, len(t) - len(rows))
@@ -57,7 +59,8 @@ def latest(t: np.ndarray) -> Kept:
 
 def starts_over(t: np.ndarray) -> int:
     """The row at which times go back to the first one or before it, while some come again; 0 if they do not."""
-    back = np.flatnonzero((np.diff(t) < 0) & (t[1:] <= t[0])) + 1
+    back = np.flatnonzero(t[1:] <= t[0]) + 1
+    back = back[t[back] < t[back - 1]]
     return int(back[0]) if len(back) and len(np.unique(t)) < len(t) else 0
 
 

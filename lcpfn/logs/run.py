@@ -118,7 +118,7 @@ class Records:
             text = isinstance(value, str)
             if not text:
                 self.names.setdefault(key)
-            if self._only is not None and key != self._only and not (is_time(key) or is_id(key)):
+            if self._only == "" or (self._only is not None and key != self._only and not (is_time(key) or is_id(key))):
                 continue
             if key not in self._rows:
                 self._rows[key], self._values[key] = array("q"), Builder()

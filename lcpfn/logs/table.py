@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from lcpfn.logs.columns import Builder, Table, number
 from lcpfn.logs.source import Progress, opened
@@ -99,6 +99,7 @@ class _Lines:
 
     def __init__(self, text: io.TextIOWrapper, source: str, progress: Progress | None = None) -> None:
         self._text, self.source, self._progress = text, source, progress
+        self._file = cast("IO[bytes]", text.buffer)
         self.line, self.whole, self.seen = 0, True, False
 
     def __iter__(self) -> Iterator[str]:
@@ -108,7 +109,7 @@ class _Lines:
                 if len(line) == LONGEST and not line.endswith("\n"):
                     raise ValueError(f"{self.source}, line {self.line}: longer than {LONGEST:,} characters: no table")
                 if self._progress is not None and self.line % BLOCK == 0:
-                    self._progress.at(self._text.buffer.tell())
+                    self._progress.at(self._file.tell())
                 self.whole = line.endswith("\n")
                 if not line.strip():
                     continue
@@ -119,11 +120,7 @@ class _Lines:
             raise ValueError(_no_text(self.source, error)) from None
 
 
-@dataclass(frozen=True)
-class _Row:
-    cells: list[str]
-    line: int
-    whole: bool  # False for the last line of a text that does not end it
+Row = tuple[list[str], int, bool]  # cells, the line, and whether the text goes on or ends behind a whole line
 
 
 def _parse(lines: _Lines, keep: Sequence[int] | None, dense: int | None) -> Table:
@@ -141,53 +138,51 @@ def _parse(lines: _Lines, keep: Sequence[int] | None, dense: int | None) -> Tabl
     head = next(rows, None)
     if head is None:
         raise ValueError(f"{source} holds empty cells alone: expected a CSV or a list of numbers")
-    header = any(head.cells) and all(not cell or number(cell.removesuffix("%")) is None for cell in head.cells)
+    first_cells, line, _ = head
+    header = any(first_cells) and all(not cell or number(cell.removesuffix("%")) is None for cell in first_cells)
     second = next(rows, None)
     if header and second is None:
-        raise ValueError(f"{source} has a header ({', '.join(head.cells)}) and no row below it")
-    if not header and second is None:
-        cells = head.cells if head.cells[-1] else head.cells[:-1]  # a comma at the end is no missing value
-        return _one_column(cells, source, [head.line] * len(cells))
-    if header and second is not None and len(second.cells) == 1 and len(head.cells) > 1 and " " in _words(first):
-        head = replace(head, cells=[" ".join(head.cells)])  # a header of several words above one column
-    names = tuple(head.cells) if header else tuple(str(i + 1) for i in range(len(head.cells)))
-    begin = [] if header else [head]
-    every = (row for part in (begin, [second], rows) for row in part if row is not None)
+        raise ValueError(f"{source} has a header ({', '.join(first_cells)}) and no row below it")
+    if second is None:
+        cells = first_cells if first_cells[-1] else first_cells[:-1]  # a comma at the end is no missing value
+        return _one_column(cells, source, [line] * len(cells))
+    if header and len(second[0]) == 1 and len(first_cells) > 1 and " " in _words(first):
+        first_cells = [" ".join(first_cells)]  # a header of several words above one column
+    names = tuple(first_cells) if header else tuple(str(i + 1) for i in range(len(first_cells)))
+    every = chain([second] if header else [head, second], rows)
     return _table(every, names, source, range(len(names)) if keep is None else keep, dense, header=header)
 
 
 def _table(
-    rows: Iterable[_Row], names: tuple[str, ...], source: str, keep: Sequence[int], dense: int | None, *, header: bool
+    rows: Iterable[Row], names: tuple[str, ...], source: str, keep: Sequence[int], dense: int | None, *, header: bool
 ) -> Table:
-    built, numbers, notices = [Builder() for _ in keep], Builder(), []
-    again, block, where = list(names), list[list[str]](), list[float]()
-
-    def add() -> None:
-        for i, column in zip(keep, built):
-            column.extend([cells[i] for cells in block])
-        for line in where:
-            numbers.put(line)
-        block.clear(), where.clear()
-
-    for row in rows:
-        if len(row.cells) != len(names):
-            if not row.whole and len(row.cells) < len(names):
-                notices.append(f"the last line, {row.line}, was cut off and is left out")
+    built, lines, notices = [Builder() for _ in keep], array("i"), list[str]()
+    again, count, block = list(names), len(names), list[list[str]]()
+    for cells, line, whole in rows:
+        if len(cells) != count:
+            if not whole and len(cells) < count:
+                notices.append(f"the last line, {line}, was cut off and is left out")
                 break
             what = "the header" if header else "the first row"
-            raise ValueError(f"{source}, line {row.line}: {len(row.cells)} cells where {what} has {len(names)}")
-        if (header and row.cells == again) or (dense is not None and not row.cells[dense]):
+            raise ValueError(f"{source}, line {line}: {len(cells)} cells where {what} has {count}")
+        if (header and cells == again) or (dense is not None and not cells[dense]):
             continue
-        block.append(row.cells)
-        where.append(row.line)
+        block.append(cells)
+        lines.append(line)
         if len(block) == BLOCK:
-            add()
-    add()
-    columns = tuple(column.column() for column in built)
-    lines = numbers.column().values.astype("int32")
+            _add(block, keep, built)
+    _add(block, keep, built)
     if not len(lines):
         raise ValueError(f"{source} has a header ({', '.join(names)}) and no row below it")
+    columns = tuple(column.column() for column in built)
     return Table(source, tuple(names[i] for i in keep), columns, lines, notices=tuple(notices))
+
+
+def _add(block: list[list[str]], keep: Sequence[int], built: list[Builder]) -> None:
+    """Moves rows of text into columns of numbers."""
+    for i, column in zip(keep, built):
+        column.extend([cells[i] for cells in block])
+    block.clear()
 
 
 def _words(line: str) -> str:
@@ -195,7 +190,7 @@ def _words(line: str) -> str:
     return "" if any(mark in line for mark in "\t;,") else line.strip()
 
 
-def _rows(first: str, rest: Iterator[str], lines: _Lines) -> Iterator[_Row]:
+def _rows(first: str, rest: Iterator[str], lines: _Lines) -> Iterator[Row]:
     """The cells of every line that holds some; rows of empty cells below a table are left out."""
     separator = next((mark for mark in "\t;," if mark in first), None)
 
@@ -205,24 +200,24 @@ def _rows(first: str, rest: Iterator[str], lines: _Lines) -> Iterator[_Row]:
 
     if separator is None:
         for line in every():
-            yield _Row([cell.strip('"') for cell in line.split()], lines.line, lines.whole)
+            yield [cell.strip('"') for cell in line.split()], lines.line, lines.whole
         return
     reader = csv.reader(every(), delimiter=separator, skipinitialspace=True, strict=True)
-    empty: list[_Row] = []  # as spreadsheets leave them below a table
+    empty: list[Row] = []  # as spreadsheets leave them below a table
     try:
         for cells in reader:
-            cells = [cell.strip() for cell in cells]
+            cells = list(map(str.strip, cells))
             if not cells or (len(cells) == 1 and not cells[0]):
                 continue
             if separator == ";":
                 cells = [_decimal_point(cell) for cell in cells]
-            row = _Row(cells, lines.line, lines.whole)
             if not any(cells):
-                empty.append(row)
+                empty.append((cells, lines.line, lines.whole))
                 continue
-            yield from empty
-            empty.clear()
-            yield row
+            if empty:
+                yield from empty
+                empty.clear()
+            yield cells, lines.line, lines.whole
     except csv.Error as error:
         raise ValueError(f"{lines.source}, line {lines.line}: {error}") from None
 

@@ -35,8 +35,9 @@ def read_for(path: Path, metric: str | None, clock: str | None = None) -> Table:
         if is_id(name) or (asked is None and (is_time(name) or (may_be_time(name) and rises))):
             keep.add(i)
     times = [first.columns[i].values for i in keep if i != chosen and first.numeric(i)]
-    # Rows of one time are metrics that take turns, and most of them hold nothing of this one.
-    dense = chosen if any((np.diff(t) == 0).any() for t in times) else None
+    # Rows of one time are metrics that take turns, and most of them hold nothing of this one; where the times are
+    # named, a row without a value says nothing.
+    dense = chosen if asked is not None or any((np.diff(t) == 0).any() for t in times) else None
     return table.read(str(path), keep=sorted(keep), dense=dense)
 
 

@@ -140,8 +140,8 @@ def read_events(paths: Sequence[Path], *, name: str, source: str) -> Run:
     replaced, abandoned, timed = Counter[str](), Counter[str](), dict[str, list[Point]]()
     for number, file in enumerate(files):
         replaced.update(file.replaced), abandoned.update(file.abandoned)
-        for tag, points in file.scalars.items():
-            timed.setdefault(tag, []).extend((wall, number, step, y) for step, (wall, y) in points.items())
+        for tag, scalars in file.scalars.items():
+            timed.setdefault(tag, []).extend((wall, number, step, y) for step, (wall, y) in scalars.items())
     begins = [(wall, number, step) for number, file in enumerate(files) for wall, step in file.begins]
     for tag, points in timed.items():
         points.sort(key=lambda point: point[:2])  # stable: those of one file and wall time stay in their order

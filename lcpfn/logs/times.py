@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lcpfn.names import metric_named, plain
 
@@ -31,6 +32,7 @@ _ID_ENDINGS = ("_trial_id", "_run_id", "_seed", "_fold", "_trial", "_run")
 _SETTING = re.compile(r"(.*_)?(lr|learning_rate|lr_.*|learning_rate_.*|lr\d+|momentum|weight_decay|batch_size)")
 
 
+@lru_cache(maxsize=4096)  # asked of each name in each record
 def is_time(name: str) -> bool:
     """Whether a column of this name counts time.
 
@@ -58,6 +60,7 @@ def is_wall_clock(name: str) -> bool:
     return bool(SECONDS & set(plain(name).split("_")))
 
 
+@lru_cache(maxsize=4096)  # asked of each name in each record
 def is_id(name: str) -> bool:
     """Whether a column of this name says which run a row is of.
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lcpfn.logs.run import Run, run_of_records
+from lcpfn.logs.run import Records, Run
 from lcpfn.logs.tensorboard import fields
 
 NAMED, MAGIC, VERSION = b":W&B", 0xBEE1, 0  # little endian: 4 bytes, 2 bytes, 1 byte
@@ -53,17 +53,17 @@ def read_wandb(path: Path, *, name: str) -> list[Run]:
     Raises:
         ValueError: if the file is damaged before its end, of a later version, or holds something else.
     """
-    rows: list[dict[str, float]] = []
+    found = Records(str(path))  # columns, not rows: a long run is hundreds of megabytes
     for number, record in enumerate(records(path), 1):
         try:
             for field, value in fields(record):
                 if field == HISTORY and isinstance(value, bytes):
-                    rows.append(_row(value))
+                    found.add(_row(value), number)
                 elif field == RUN and isinstance(value, bytes):
                     name = _name(value) or name
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}, record {number}: {error}; the file is damaged, or none of W&B's") from None
-    return [run_of_records(name, str(path), rows)] if rows else []
+    return [Run(name, str(path), found.metrics, found.table)] if found.metrics else []
 
 
 def records(path: Path) -> Iterator[bytes]:
@@ -156,6 +156,8 @@ def _number(text: bytes) -> float | None:
     if text[:1] in b"{[tfn":  # objects, lists, truth values, null
         return None
     try:
+        if text[:1].isdigit() and len(text) < 32:  # nearly all of them
+            return float(text)
         value = json.loads(text)
         return float(value) if not isinstance(value, str) or value in ("NaN", "Infinity", "-Infinity") else None
     except (ValueError, OverflowError):  # of a whole number beyond float64

@@ -18,40 +18,32 @@ from lcpfn.query import KINDS
 # starts anew from sqrt(E), and the longest way from a norm to the next, embed1-embed2 or up-down, multiplies by
 # (1e3 E)^2, whose square still lies below 1e38. The largest weight of the shipped networks is 28.
 MAX_WEIGHT = 1e3
-TIME = 3  # features of a query in the original layout: those that know its own time alone
+# What an earlier header said of the only choice that the library has left; the others went to the benchmarks.
+ONLY_CHOICE = {"model": {"head": "mixture", "layout": "causal"}, "coordinates": {"values": "local"}}
 
 
 def shapes(config: ModelConfig, coordinates: Coordinates) -> dict[str, tuple[int, ...]]:
-    """Shapes of all weights by name, as `lcpfn.training.transformer.Transformer` and its original twin name them.
+    """Shapes of all weights by name, as `lcpfn.training.transformer.Transformer` names them.
 
     Example:
         >>> shapes(ModelConfig(width=8, heads=2), Coordinates())["blocks.0.attention.qkv.weight"]
         (24, 8)
     """
     e, decoder, tokens = config.width, config.decoder, coordinates.token_features
-    if config.layout == "original":
-        made = {
-            **_linear("embed_point", tokens, e),
-            **_linear("embed_query", TIME, e),
-            "kinds.weight": (len(KINDS), e),
-            "norm.weight": (e,),
-            **_linear("think", e, decoder),
-        }
-    else:
-        made = {
-            "start": (e,),
-            **_linear("embed1", tokens, e),
-            **_linear("embed2", e, e),
-            "norm.weight": (e,),
-            "kinds.weight": (len(KINDS), decoder),
-            **_linear("ask_context", e, decoder),
-            "ask_query.weight": (decoder, coordinates.query_features),
-            **_linear("think", decoder, decoder),
-        }
-    made |= _linear("head", decoder, config.outputs)
+    expected = {
+        "start": (e,),
+        **_linear("embed1", tokens, e),
+        **_linear("embed2", e, e),
+        "norm.weight": (e,),
+        "kinds.weight": (len(KINDS), decoder),
+        **_linear("ask_context", e, decoder),
+        "ask_query.weight": (decoder, coordinates.query_features),
+        **_linear("think", decoder, decoder),
+        **_linear("head", decoder, config.outputs),
+    }
     for layer in range(config.layers):
         name = f"blocks.{layer}."
-        made |= {
+        expected |= {
             name + "norm1.weight": (e,),
             name + "attention.qkv.weight": (3 * e, e),
             name + "attention.out.weight": (e, e),
@@ -59,7 +51,20 @@ def shapes(config: ModelConfig, coordinates: Coordinates) -> dict[str, tuple[int
             **_linear(name + "up", e, config.hidden),
             **_linear(name + "down", config.hidden, e),
         }
-    return made
+    return expected
+
+
+def current(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """A header's config without the entries of earlier versions that say what is the only choice by now.
+
+    Example:
+        >>> current({"model": {"width": 8, "layout": "causal"}, "coordinates": {"values": "unit"}})
+        {'model': {'width': 8}, 'coordinates': {'values': 'unit'}}
+    """
+    return {
+        part: {name: value for name, value in {**config[part]}.items() if only.get(name, ...) != value}
+        for part, only in ONLY_CHOICE.items()
+    }
 
 
 def read_config(config: Mapping[str, Any]) -> tuple[ModelConfig, Coordinates]:
@@ -69,7 +74,15 @@ def read_config(config: Mapping[str, Any]) -> tuple[ModelConfig, Coordinates]:
         ValueError: if this version knows no such network.
     """
     try:
-        return ModelConfig(**config["model"]), Coordinates(**config["coordinates"])
+        left = current(config)
+        for part, only in ONLY_CHOICE.items():
+            for name in only:
+                if name in left[part]:
+                    raise ValueError(
+                        f"the checkpoint must have {name}={only[name]!r}, got {str(left[part][name])[:80]!r}; networks "
+                        "with other choices are run by opponents.original in the folder benchmarks/ of the source"
+                    )
+        return ModelConfig(**left["model"]), Coordinates(**left["coordinates"])
     except (TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:  # what a hostile header can cause
         raise ValueError(
             f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn"

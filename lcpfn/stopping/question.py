@@ -146,7 +146,6 @@ class Question:
             t=self.t,
             metric=self.metric,
             run_end=self.horizon,
-            horizon=self.horizon,
             stretch_time=self.stretch_time,
         )
         return float(found.since) if found.alarm else None

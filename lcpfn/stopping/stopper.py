@@ -153,7 +153,7 @@ class Stopper:
                 ended = replace(known, over=True)
                 self._trials[name] = replace(ended, won=self._auditor.won(ended, self._rivals(name)))
             self._save(changed=not known.over)
-        if not (known.over or known.stopped):
+        if not (known.over or known.stopped) and len(known.points) > 1:
             self._doubt(max(known.points), over=True)
 
     @property

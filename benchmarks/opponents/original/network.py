@@ -10,15 +10,23 @@ Source: Adriaensen et al. 2023 (arXiv 2310.20447), section 3.2 and its released 
 
 from __future__ import annotations
 
+import math
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates, Frame, query_features
+from lcpfn.network.coordinates import Coordinates, Frame
 from lcpfn.query import KINDS
+from lcpfn.training.heads import HALF_LOG_TWO_PI, mixture_log_pdf, normals_log_pdf
+from lcpfn.training.transformer import QueryNetwork, Transformer
+from opponents.original.bars import HALF_NORMAL_MEDIAN
+from opponents.original.config import OriginalConfig, UnitCoordinates, bar_edges
 
 TIME = (0, 1, 4)  # the features of a query that know its own time alone, whatever was seen
+MIN_LOG_STD, MAX_LOG_STD = -12.0, 40.0  # of a mixture of unit values, where no cap is needed but by float32
 
 
 class OriginalAttention(nn.Module):
@@ -62,11 +70,45 @@ class OriginalBlock(nn.Module):
         return x + self.down(F.silu(self.up(self.norm2(x))))
 
 
-class OriginalTransformer(nn.Module):
+class AnyHead(QueryNetwork):
+    """What both layouts share: densities of the head and the values that the config and the coordinates choose."""
+
+    edges: Tensor
+
+    def __init__(self, config: OriginalConfig, coordinates: Coordinates) -> None:
+        super().__init__(config, coordinates)
+        self.config: OriginalConfig = config
+        self.register_buffer("edges", torch.as_tensor(bar_edges(coordinates, config.components)), persistent=False)
+
+    def init_head(self, head: nn.Linear) -> None:
+        """First weights of the layer that gives the raw outputs."""
+        if self.config.head == "mixture":
+            super().init_head(head)
+            return
+        with torch.no_grad():
+            head.weight.mul_(0.3)
+
+    def log_pdf(self, raw: Tensor, u: Tensor) -> Tensor:
+        """log density of u (B, P) under the raw outputs (B, P, law_outputs)."""
+        if self.config.head == "bars":
+            return bars_log_pdf(raw, u, self.edges.float())
+        if isinstance(self.coordinates, UnitCoordinates):
+            logits, means, log_stds = raw.chunk(3, -1)
+            return normals_log_pdf(logits, means, log_stds.clamp(min=MIN_LOG_STD), u)
+        return mixture_log_pdf(raw, u)
+
+
+class CausalTransformer(AnyHead, Transformer):
+    """The library's layout with another head or other values."""
+
+    in_numpy: ClassVar[bool] = False
+
+
+class OriginalTransformer(AnyHead):
     """The original layout: a point's token is linear in features of (t, y), a query's in those of its t, plus its kind.
 
     Args:
-        config: sizes; its layout must be "original".
+        config: sizes and the head.
         coordinates: decide what these features are; their times must be "absolute", since a query's token
             knows nothing but its own time.
 
@@ -74,12 +116,12 @@ class OriginalTransformer(nn.Module):
         ValueError: if the times are not "absolute".
     """
 
-    def __init__(self, config: ModelConfig, coordinates: Coordinates) -> None:
-        super().__init__()
+    one_cut: ClassVar[bool] = True
+
+    def __init__(self, config: OriginalConfig, coordinates: Coordinates) -> None:
+        super().__init__(config, coordinates)
         if coordinates.times != "absolute":
             raise ValueError(f'the original layout needs times="absolute", got {coordinates.times!r}')
-        self.config = config
-        self.coordinates = coordinates
         self.embed_point = nn.Linear(coordinates.token_features, config.width)
         self.embed_query = nn.Linear(len(TIME), config.width)
         self.kinds = nn.Embedding(len(KINDS), config.width)
@@ -88,10 +130,7 @@ class OriginalTransformer(nn.Module):
         self.think = nn.Linear(config.width, config.decoder)
         self.head = nn.Linear(config.decoder, config.outputs)
         nn.init.normal_(self.kinds.weight, std=0.5)
-        with torch.no_grad():
-            self.head.weight.mul_(0.3)
-            if config.head == "mixture":  # as in the causal layout
-                self.head.bias[config.components : 2 * config.components] = torch.linspace(-2, 2, config.components)
+        self.init_head(self.head)
 
     def raw(
         self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
@@ -116,7 +155,7 @@ class OriginalTransformer(nn.Module):
             raise ValueError(
                 "the original layout needs cut-offs that all curves of a batch share; draw questions with one_cut=True"
             )
-        times = query_features(self.coordinates, t, t_query, after, torch)[..., TIME].float()
+        times = self.coordinates.query(t, t_query, after, torch)[..., TIME].float()
         kinds = kinds.expand(after.shape[1])
         cuts, group = after[0].unique(return_inverse=True)
         places = [(group == i).nonzero()[:, 0] for i in range(len(cuts))]
@@ -136,3 +175,21 @@ class OriginalTransformer(nn.Module):
         x = F.silu(self.think(self.norm(x[:, observed:])))
         with torch.autocast(tokens.device.type, enabled=False):
             return self.head(x.float())
+
+
+def network_of(config: OriginalConfig) -> type[AnyHead]:
+    """The class of the layout that a config names."""
+    return OriginalTransformer if config.layout == "original" else CausalTransformer
+
+
+def bars_log_pdf(raw: Tensor, u: Tensor, edges: Tensor) -> Tensor:
+    """log density of u (...) under bars with raw log masses (..., N), uniform inside, half-normal outside."""
+    bars = raw.shape[-1]
+    widths = edges[1:] - edges[:-1]
+    index = (torch.searchsorted(edges, u.contiguous()) - 1).clamp(0, bars - 1)
+    mass = raw.log_softmax(-1).gather(-1, index[..., None])[..., 0]
+    below, above = index == 0, index == bars - 1
+    distance = torch.where(below, edges[1] - u, u - edges[-2]).clamp(min=0)
+    scale = torch.where(below, widths[0], widths[-1]) / HALF_NORMAL_MEDIAN
+    tail = math.log(2.0) - HALF_LOG_TWO_PI - scale.log() - 0.5 * (distance / scale) ** 2
+    return mass + torch.where(below | above, tail, -widths[index].log())
