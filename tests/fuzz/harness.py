@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -25,6 +26,13 @@ LONGEST_S, WAIT_S = 10, 40  # of one input: seconds of work, and on the clock, w
 LARGEST = 1 << 30  # bytes of memory beyond those at the start
 CHUNK = 250  # inputs of a process
 PLANTED = "from pathlib import Path\nPath('marker').touch()\n\ndef prior(n, t, *, generator): ...\n"
+
+
+# TypeErrors of Python itself, of which nobody thought: a call of ours that does not fit, None where a number was.
+UNMEANT = re.compile(
+    r"unexpected keyword|positional argument|unsupported operand|not subscriptable|not callable|'NoneType' object|not iterable|"
+    r"not supported between|has no len|must be str, not|indices must be|unhashable"
+)
 
 
 class TookTooLong(BaseException):
@@ -79,7 +87,8 @@ def attempt(kind: str, seed: int, folder: Path, *, patient: bool = False) -> dic
             warnings.simplefilter("ignore")
             KINDS[kind](random.Random(f"{kind} {seed}"), inside)
     except REFUSALS as error:
-        told["outcome"] = "refused" if str(error) else "fault"
+        meant = str(error) and not (isinstance(error, TypeError) and UNMEANT.search(str(error)))
+        told["outcome"] = "refused" if meant else "fault"
         told["says"] = f"{type(error).__name__}: {error}"[:300]
     except (Exception, TookTooLong) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
