@@ -246,6 +246,22 @@ class PFN:
         """
         return Stream(self.engine, self._check_metric(metric), run_end)
 
+    def given(self, runs: Any, *, metric: Metric | None = None) -> Any:
+        """The engine that also knows these other runs of the same search.
+
+        Args:
+            runs: curves, or pairs (t, y): finished, stopped early or still going, on their own grids.
+            metric: of all runs; by default what the curves say, else the checkpoint's own.
+
+        Returns:
+            lcpfn.others.given.Given, an engine like this one; with no runs it answers exactly as this one does.
+
+        Raises:
+            ValueError: if the runs are of several metrics, or their times cannot be of one search.
+        """
+        # By name: it knows this engine.
+        return importlib.import_module("lcpfn.others.given").Given(self, runs, metric=metric)
+
     def verify(self, y: Any, t_query: Any = None, **question: Any) -> Any:
         """The forecast of one curve beside the posterior that it stands for, found by sampling; takes seconds.
 

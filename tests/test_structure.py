@@ -40,7 +40,7 @@ TIERS = (
     ("belief",),
     ("clock", "context", "inference", "taming", "surprise"),
     ("pfn", "stream"),
-    ("mcmc",),
+    ("mcmc", "others"),
     ("__init__",),
     ("plot",),
     ("calibration",),

@@ -1,0 +1,73 @@
+"""One question to a search: where the asked run and the others stand, and what became of the others.
+
+Letters: n other runs; arrays of n + 1 begin with the asked run. G points of a grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LEAST_KNOWN = 0.02  # a run that says less about its outcome than this share is as good as unknown
+NARROW = 0.02  # of the typical width of a forecast: narrower ones count as that wide
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is known at the asked run's time about the asked time; values are sign * y, so that up is better.
+
+    Attributes:
+        now: (n + 1,) the runs' values at that time.
+        slope: (n + 1,) what they gained lately.
+        centre: (n + 1,) medians of the network's forecasts from there.
+        width: (n + 1,) their widths, half the central 50 % over 0.674, as the standard deviation of a normal.
+        truth: (n,) what became of the others: measured, or the median of their own latest forecast.
+        error: (n,) the width of that forecast, 0 where it was measured.
+        cdf: of the forecasts at (G,) values, (n + 1, G).
+        score: (n,) normal scores of the truths under their forecasts.
+    """
+
+    now: Array
+    slope: Array
+    centre: Array
+    width: Array
+    truth: Array
+    error: Array
+    cdf: Callable[[Array], Array]
+    score: Array
+
+    @property
+    def known(self) -> Array:
+        """(n,) how much of each outcome is known, from LEAST_KNOWN to 1: the share of the variance that is gone."""
+        return np.clip(1 - (self.error / np.maximum(self.width[1:], 1e-300)) ** 2, LEAST_KNOWN, 1.0)
+
+    @property
+    def typical(self) -> float:
+        """The typical width of a forecast, positive."""
+        return float(max(np.median(self.width), 1e-300))
+
+    def features(self) -> Array:
+        """(n + 1, 3) position, slope and forecast gain, each relative to the others, in logarithmic units far out."""
+        columns = []
+        for values in (self.now, self.slope, self.centre - self.now):
+            centre = np.median(values[1:])
+            columns.append(np.arcsinh((values - centre) / max(spread(values[1:]), 1e-9 * abs(centre), 1e-300)))
+        return np.stack(columns, axis=1)
+
+
+def spread(values: Array) -> float:
+    """A robust standard deviation that does not vanish where most values are the same, 0 if all are.
+
+    The median deviation, and a third of the standard deviation of what is not further out than ten of them or the
+    middle 80 %: a single explosion to 1e26 must not set the scale of all others.
+    """
+    centre = np.median(values)
+    apart = np.abs(values - centre)
+    middle = 1.48 * np.median(apart)
+    reach = max(10 * middle, float(np.quantile(apart, 0.8)))
+    return float(middle + 0.3 * np.sqrt(np.mean(np.minimum(apart, reach) ** 2)))

@@ -1,0 +1,78 @@
+"""Weights of experts by how their pool would have forecast the other runs.
+
+Letters: n other runs, K experts, G points of a grid.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcpfn.others.question import Question, spread
+
+Array = NDArray[np.float64]
+
+START = {  # weights without evidence
+    "network": 1.0,
+    "recalibrated": 1.0,
+    "error": 0.5,
+    "error, half relative": 0.5,
+    "error, relative": 0.3,
+    "movement": 0.3,
+    "movement, half relative": 0.3,
+    "level": 0.15,
+}
+CAUTION = 3.0  # outcomes that the starting weights are worth
+SMALL = 0.02  # of the outcomes' spread: smaller scores do not matter
+STEPS = 80
+LEAST = 1e-4  # weight of an expert
+_LADDER = np.sinh(np.linspace(-np.arcsinh(30.0), np.arcsinh(30.0), 65))
+
+
+def grid(question: Question) -> tuple[Array, float]:
+    """(G,) values at which forecasts are compared, dense where runs ended; and the spread of the outcomes.
+
+    What lies beyond counts as lying at its ends: an explosion to 1e26 is one bad outcome, not the only one.
+    """
+    unit = spread(question.truth) + NEAR * question.typical
+    centre = float(np.median(question.truth))
+    low, high = centre + unit * _LADDER[0], centre + unit * _LADDER[-1]
+    ends = np.clip(question.truth, low, high)
+    around = (ends[:, None] + unit * np.array([-0.05, -0.01, 0.0, 0.01, 0.05])).ravel()
+    return np.unique(np.concatenate([centre + unit * _LADDER, around])), unit
+
+
+NEAR = 0.1
+
+
+def weigh(names: tuple[str, ...], cdf: Array, question: Question, values: Array, unit: float) -> Array:
+    """(K,) the weights whose pool has the lowest mean CRPS on the other runs, drawn towards the starting weights.
+
+    The CRPS of a pool is a quadratic form of its weights. What is minimised is n log(mean CRPS) minus a Dirichlet
+    prior's log density, by multiplicative steps; outcomes that are known by half count half.
+
+    Args:
+        names: of the experts, keys of START.
+        cdf: (n, K, G) forecasts of the other runs, each without itself.
+        question: whose outcomes.
+        values: (G,) the grid.
+        unit: the outcomes' spread.
+    """
+    start = np.array([START[name] for name in names])
+    start = start / start.sum()
+    if not len(cdf):
+        return start
+    gap = np.diff(values, prepend=values[0], append=values[-1])
+    panel = np.sqrt((gap[1:] + gap[:-1]) / 2 / unit)
+    ends = np.clip(question.truth, values[0], values[-1])
+    apart = (cdf - (values >= ends[:, None])[:, None]) * panel
+    known = question.known
+    form = np.einsum("n,nkg,nlg->kl", known / known.sum(), apart, apart, optimize=True)
+    n = known.sum()
+    weights = start
+    for _ in range(STEPS):
+        slope = 2 * n * (form @ weights) / (weights @ form @ weights + SMALL) - CAUTION * start / weights
+        slope = slope - weights @ slope
+        weights = np.maximum(weights * np.exp(-0.5 * np.clip(slope / (n + CAUTION), -2, 2)), LEAST)
+        weights = weights / weights.sum()
+    return weights
