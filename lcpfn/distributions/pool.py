@@ -88,11 +88,11 @@ class Pool:
 
     def cdf(self, u: ArrayLike) -> Array:
         """P(Z <= u)."""
-        return np.minimum(np.vecdot(self._weights, self._each("cdf", u)), 1.0)
+        return np.minimum((self._weights * self._each("cdf", u)).sum(axis=-1), 1.0)
 
     def sf(self, u: ArrayLike) -> Array:
         """P(Z > u)."""
-        return np.minimum(np.vecdot(self._weights, self._each("sf", u)), 1.0)
+        return np.minimum((self._weights * self._each("sf", u)).sum(axis=-1), 1.0)
 
     def log_mass(self, low: ArrayLike, high: ArrayLike) -> Array:
         """log P(low < Z < high), -inf where low >= high."""
@@ -118,9 +118,9 @@ class Pool:
             present = share > 1e-25  # else far out in its tail, where moments have no digits
             means.append(np.where(present, mean, 0.0))
             variances.append(np.where(present, variance, 0.0))
-        mean = np.vecdot(shares, np.stack(means, axis=-1))
+        mean = (shares * np.stack(means, axis=-1)).sum(axis=-1)
         spread = np.stack(variances, axis=-1) + (np.stack(means, axis=-1) - mean[..., None]) ** 2
-        return mean, np.vecdot(shares, spread)
+        return mean, (shares * spread).sum(axis=-1)
 
     def tail_quantile(self, log_p: Array, log_q: Array, low: Array | None = None, high: Array | None = None) -> Array:
         """(..., M) the z with probability p below and q = 1 - p above, from logs of both.

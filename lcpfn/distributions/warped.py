@@ -96,8 +96,8 @@ class Warped:
         u = self.tail_quantile(log_ndtr(_NODES), log_ndtr(-_NODES), low, high)
         shares = _NODE_WEIGHTS * np.exp(-HALF_LOG_2PI)
         values = forward(transform, u)
-        mean = values @ shares
-        return mean, ((values - mean[..., None]) ** 2) @ shares
+        mean = (values * shares).sum(axis=-1)
+        return mean, ((values - mean[..., None]) ** 2 * shares).sum(axis=-1)
 
     def tail_quantile(self, log_p: Array, log_q: Array, low: Array | None = None, high: Array | None = None) -> Array:
         """(..., M) the u with probability p below and q = 1 - p above, from (M,) logs of both."""

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from lcpfn.others.question import Question
+from lcpfn.others import recalibration
 from lcpfn.others.recalibration import Recalibration
 from lcpfn.others.regression import Regression
 from lcpfn.others.weights import grid, weigh
 
 Array = NDArray[np.float64]
+
+SURE = 1e-4  # probabilities nearer to 0 or 1 count as that
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,8 @@ class Answer:
         weights: (J,) of normals; all weights together sum to one.
         means: (J,)
         stds: (J,)
+        pool_shift: of the normal scores of the whole pool.
+        pool_stretch: of the same.
         experts: weight of each expert by name.
     """
 
@@ -40,24 +46,30 @@ class Answer:
     weights: Array
     means: Array
     stds: Array
+    pool_shift: float
+    pool_stretch: float
     experts: dict[str, float]
 
 
 def answer(question: Question) -> Answer:
     """The pool, with weights by how each expert would have forecast the other runs from the rest."""
-    fresh = Recalibration.of(question)
+    fresh = Recalibration.of(question.score, question.known, recalibration.OF_NETWORK)
     names: tuple[str, ...] = ("network", "recalibrated")
     if len(question.truth) < 2:
         weights = weigh(names, np.empty((0, 2, 0)), question, np.empty(0), 1.0)
         nothing = np.empty(0)
         shares = dict(zip(names, weights.tolist()))
-        return Answer(*weights.tolist(), float(fresh.shift[0]), float(fresh.stretch[0]), *[nothing] * 3, shares)
+        own = float(fresh.shift[0]), float(fresh.stretch[0])
+        return Answer(*weights.tolist(), *own, nothing, nothing, nothing, 0.0, 1.0, shares)
     regression = Regression.of(question)
     names += regression.names
     values, unit = grid(question)
     own = question.cdf(values)
     cdf = np.concatenate([np.stack([own, fresh.cdf(own)], axis=1), regression.cdf(values)], axis=1)
     weights = weigh(names, cdf[1:], question, values, unit)
+    pooled = np.einsum("k,nkg->ng", weights, cdf[1:])
+    below = [np.interp(end, values, row) for end, row in zip(question.truth, pooled)]
+    last = Recalibration.of(ndtri(np.clip(below, SURE, 1 - SURE)), question.known, recalibration.OF_POOL)
     inner = (weights[2:, None] * regression.weights[0]).ravel()
     return Answer(
         float(weights[0]),
@@ -67,5 +79,7 @@ def answer(question: Question) -> Answer:
         inner,
         regression.means[0].ravel(),
         regression.stds[0].ravel(),
+        float(last.shift[0]),
+        float(last.stretch[0]),
         dict(zip(names, weights.tolist())),
     )

@@ -256,13 +256,14 @@ def _belief(own: Belief, found: dict[int, Answer]) -> Belief:
     """The network's beliefs (...) pooled with answers, by place in the flat batch."""
     size, width = int(np.prod(own.shape)), max(1, *(len(each.weights) for each in found.values()))
     log_weights = np.tile([0.0, -np.inf, -np.inf], (size, 1))
-    shift, stretch = np.zeros(size), np.ones(size)
+    shift, stretch, last = np.zeros(size), np.ones(size), np.tile([0.0, 1.0], (size, 1))
     inner, means, stds = np.full((size, width), _NOTHING), np.zeros((size, width)), np.ones((size, width))
     location, scale = (part.reshape(-1).astype(np.float64) for part in (own.location, own.scale))
     with np.errstate(divide="ignore"):
         for place, each in found.items():
             log_weights[place] = np.log([each.network, each.recalibrated, each.weights.sum()])
             shift[place], stretch[place] = each.shift, each.stretch
+            last[place] = each.pool_shift, each.pool_stretch
             j = len(each.weights)
             if j:
                 inner[place, :j] = np.maximum(np.log(each.weights / each.weights.sum()), _NOTHING)
@@ -272,4 +273,5 @@ def _belief(own: Belief, found: dict[int, Answer]) -> Belief:
     warped = Warped(own.law, shift.reshape(shape), stretch.reshape(shape))
     normals = Mixture(*(part.reshape(*shape, width) for part in (inner, means, stds)))
     pool = Pool((own.law, warped, normals), (own.transform, own.transform, "identity"), log_weights.reshape(*shape, 3))
-    return replace(own, law=pool, transform="identity")
+    law = Warped(pool, *(part.reshape(shape) for part in last.T))
+    return replace(own, law=law, transform="identity")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LEAST_KNOWN = 0.02  # a run that says less about its outcome than this share is as good as unknown
+LEAST_KNOWN = 0.02  # share of an outcome; a run that says less is as good as silent
 NARROW = 0.02  # of the typical width of a forecast: narrower ones count as that wide
 
 
@@ -27,7 +27,7 @@ class Question:
         centre: (n + 1,) medians of the network's forecasts from there.
         width: (n + 1,) their widths, half the central 50 % over 0.674, as the standard deviation of a normal.
         truth: (n,) what became of the others: measured, or the median of their own latest forecast.
-        error: (n,) the width of that forecast, 0 where it was measured.
+        known: (n,) how much of it is known, from LEAST_KNOWN to 1 for what was measured.
         cdf: of the forecasts at (G,) values, (n + 1, G).
         score: (n,) normal scores of the truths under their forecasts.
     """
@@ -37,14 +37,9 @@ class Question:
     centre: Array
     width: Array
     truth: Array
-    error: Array
+    known: Array
     cdf: Callable[[Array], Array]
     score: Array
-
-    @property
-    def known(self) -> Array:
-        """(n,) how much of each outcome is known, from LEAST_KNOWN to 1: the share of the variance that is gone."""
-        return np.clip(1 - (self.error / np.maximum(self.width[1:], 1e-300)) ** 2, LEAST_KNOWN, 1.0)
 
     @property
     def typical(self) -> float:

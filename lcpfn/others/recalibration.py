@@ -12,19 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from lcpfn.others.question import Question
-
 Array = NDArray[np.float64]
 
-SHIFT = 0.5  # standard deviation of a search's shift
-STRETCH = (-0.1, 0.5)  # mean and standard deviation of the log of its stretch
 FURTHEST = 3.0  # normal scores count no further out
 OUTLIERS = (0.05, 2.0)  # share and width of runs that err in their own way
 
 _SHIFTS, _STRETCHES = (
     grid.ravel() for grid in np.meshgrid(np.linspace(-2, 2, 25), np.exp(np.linspace(-2.2, 0.5, 12)))
 )
-_PRIOR = -0.5 * (_SHIFTS / SHIFT) ** 2 - 0.5 * ((np.log(_STRETCHES) - STRETCH[0]) / STRETCH[1]) ** 2
+
+
+def prior(shift: float, log_stretch: float, log_stretch_std: float) -> Array:
+    """Log density of the grid's shifts and stretches: normal, and log-normal."""
+    return -0.5 * (_SHIFTS / shift) ** 2 - 0.5 * ((np.log(_STRETCHES) - log_stretch) / log_stretch_std) ** 2
+
+
+OF_NETWORK = prior(0.5, -0.1, 0.5)  # runs of one search err alike, by half a standard deviation
+OF_POOL = prior(0.2, -0.1, 0.3)  # what is left of that
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +39,19 @@ class Recalibration:
     stretch: Array
 
     @classmethod
-    def of(cls, question: Question) -> Recalibration:
-        """By the errors that are known; an outcome that is known by half counts half."""
-        score = np.clip(question.score, -FURTHEST, FURTHEST)[:, None]
+    def of(cls, score: Array, known: Array, prior: Array) -> Recalibration:
+        """By errors (n,) that are known to some share (n,): an outcome that is known by half counts half.
+
+        Args:
+            score: normal scores of outcomes.
+            known: shares.
+            prior: log density of each shift and stretch, as `prior` makes it.
+        """
+        score = np.clip(score, -FURTHEST, FURTHEST)[:, None]
         share, wide = OUTLIERS
         regular = (1 - share) * np.exp(-0.5 * ((score - _SHIFTS) / _STRETCHES) ** 2) / _STRETCHES
-        each = question.known[:, None] * np.log(regular + share * np.exp(-0.5 * (score / wide) ** 2) / wide)
-        logs = _PRIOR + each.sum(axis=0) - np.concatenate([np.zeros_like(each[:1]), each])
+        each = known[:, None] * np.log(regular + share * np.exp(-0.5 * (score / wide) ** 2) / wide)
+        logs = prior + each.sum(axis=0) - np.concatenate([np.zeros_like(each[:1]), each])
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
         shift = weights @ _SHIFTS

@@ -22,6 +22,8 @@ START = {  # weights without evidence
     "movement, half relative": 0.3,
     "level": 0.15,
 }
+SAFE = ("network", "recalibrated")
+FEW = 2.0  # outcomes with which the other experts have half their starting weight
 CAUTION = 3.0  # outcomes that the starting weights are worth
 SMALL = 0.02  # of the outcomes' spread: smaller scores do not matter
 STEPS = 80
@@ -58,7 +60,9 @@ def weigh(names: tuple[str, ...], cdf: Array, question: Question, values: Array,
         values: (G,) the grid.
         unit: the outcomes' spread.
     """
-    start = np.array([START[name] for name in names])
+    effective = float(question.known.sum())
+    trust = effective / (effective + FEW)  # in what learns from outcomes alone
+    start = np.array([START[name] * (1.0 if name in SAFE else trust) for name in names])
     start = start / start.sum()
     if not len(cdf):
         return start
@@ -68,7 +72,7 @@ def weigh(names: tuple[str, ...], cdf: Array, question: Question, values: Array,
     apart = (cdf - (values >= ends[:, None])[:, None]) * panel
     known = question.known
     form = np.einsum("n,nkg,nlg->kl", known / known.sum(), apart, apart, optimize=True)
-    n = known.sum()
+    n = effective
     weights = start
     for _ in range(STEPS):
         slope = 2 * n * (form @ weights) / (weights @ form @ weights + SMALL) - CAUTION * start / weights
