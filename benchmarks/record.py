@@ -34,7 +34,7 @@ class Record:
     """The file of one run of a benchmark; written again after every part, so that little is lost when it is cut off.
 
     Args:
-        script: as in `python benchmarks/speed.py`.
+        script: as in `python benchmarks/speed/prediction.py`.
         name: of the result.
         told: what `parser` read.
         arguments: the command line, None for the process's own.
@@ -93,8 +93,8 @@ def say(line: str) -> None:
 def command(script: str, arguments: Sequence[str]) -> str:
     """The command line, with paths of this machine cut down to what means something elsewhere.
 
-    >>> command("benchmarks/speed.py", ["--quick", str(ROOT / "runs" / "a b.json")])
-    "python benchmarks/speed.py --quick 'runs/a b.json'"
+    >>> command("benchmarks/speed/prediction.py", ["--quick", str(ROOT / "runs" / "a b.json")])
+    "python benchmarks/speed/prediction.py --quick 'runs/a b.json'"
     """
     return shlex.join(["python", script, *map(portable, arguments)])
 

@@ -14,7 +14,7 @@ from lcpfn.distributions.law import Law
 from lcpfn.distributions.transform import TRANSFORMS, forward, inverse, log_slope
 from lcpfn.frozen import frozen, take
 from lcpfn.metric import Metric
-from lcpfn.network.config import KINDS
+from lcpfn.query import KINDS
 
 Array = NDArray[np.float64]
 

@@ -1,25 +1,23 @@
-"""What the user passes, read and checked once at the edge: observed points, and the times asked about.
+"""The observed points that the user passes, read and checked once at the edge.
 
 Everything is float64 from here on, so that differences of close values keep their digits.
 
-Letters: B curves, T observed points, Q query points.
+Letters: B curves, T observed points.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from lcpfn.arrays import numbers
+from lcpfn.curve import Curve
 from lcpfn.metric import Metric
-from lcpfn.network.config import KINDS
-
-MAX_QUERIES = 100_000  # that `horizon` makes on its own; more are welcome as t_query
-SAME_TIME = 1e-6  # of the spacing: a grid point this close to the horizon is the horizon
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +34,7 @@ class Context:
     single: bool  # y came as one curve, so the answer has no batch axis
     step: float = 1.0  # spacing of the queries that `horizon` makes: 1, or the typical gap of the user's own times
     end: np.ndarray | None = None  # (B,) float64, time at which the run ends, NaN or None where that is not known
+    diverged: np.ndarray | None = None  # (B,) bool, whether a value that is not finite came after the last point
 
     def __post_init__(self) -> None:
         assert self.t.shape == self.y.shape == (len(self.count), self.t.shape[1])
@@ -52,6 +51,72 @@ class Context:
             return np.full(len(self.count), -np.inf)
         last = np.take_along_axis(self.t, np.maximum(self.count - 1, 0)[:, None], axis=1)[:, 0]
         return np.where(self.count > 0, last, -np.inf)
+
+
+def read(
+    y: Any, *, t: Any = None, metric: Metric | None = None, run_end: Any = None, default: Metric
+) -> tuple[Context, Metric]:
+    """The observed points and their metric, from curves or from arrays.
+
+    A `Curve` brings its own times, metric and end of run; what it does not say may be given beside it.
+
+    Args:
+        y: a curve, a list of curves, or values as for `read_context`.
+        t: times of values; not of curves.
+        metric: of all curves; None: the curves' own, else the default.
+        run_end: as for `read_end`; not where a curve says another.
+        default: the engine's own metric.
+
+    Raises:
+        TypeError: as for `read_context` and `read_end`.
+        ValueError: as for these, or if curves and arguments contradict each other, or curves of one batch have
+            different metrics.
+    """
+    curves = [y] if isinstance(y, Curve) else list(y) if isinstance(y, (list, tuple)) else []
+    if not any(isinstance(each, Curve) for each in curves):
+        wanted = default if metric is None else metric
+        return read_end(run_end, read_context(y, t=t, metric=wanted)), wanted
+    if not all(isinstance(each, Curve) for each in curves):
+        raise TypeError("a batch holds curves or arrays, not both: make each a lcpfn.Curve(t, y)")
+    if t is not None:
+        raise ValueError("a curve has its own times: leave out t, or make another curve with curve.t changed")
+    wanted = _one_metric(curves, metric, default)
+    context = read_context([each.y for each in curves], t=[each.t for each in curves], metric=wanted)
+    counted = all((each.t == np.arange(1.0, len(each) + 1)).all() for each in curves)
+    context = replace(
+        context,
+        single=isinstance(y, Curve),
+        step=1.0 if counted else context.step,
+        diverged=np.array([each.diverged_at is not None for each in curves]),
+    )
+    return read_end(_ends(curves, run_end), context), wanted
+
+
+def _one_metric(curves: Sequence[Curve], metric: Metric | None, default: Metric) -> Metric:
+    """The metric of all these curves."""
+    known = {each.metric for each in curves} - {None}
+    if metric is not None:
+        known.add(metric)
+    if len(known) > 1:
+        raise ValueError(
+            f"curves of one question must have one metric, got {sorted(map(str, known))}; ask about each metric apart"
+        )
+    return next(iter(known), None) or default
+
+
+def _ends(curves: Sequence[Curve], run_end: Any) -> Any:
+    """(B,) ends of the runs, by the curves themselves or by what was given beside them; None if nobody knows one."""
+    own = np.array([np.nan if each.run_end is None else each.run_end for each in curves])
+    if run_end is None:
+        return None if np.isnan(own).all() else own
+    given = numbers(run_end, "run_end")
+    if isinstance(given, list) or given.shape not in ((), own.shape):
+        return run_end  # `read_end` says what is wrong
+    given = np.broadcast_to(given, own.shape)
+    if (bad := (own != given) & ~np.isnan(own) & ~np.isnan(given)).any():
+        i = int(bad.argmax())
+        raise ValueError(f"run_end must be the curve's own, got {given[i]:g} for a curve with run_end={own[i]:g}")
+    return np.where(np.isnan(own), given, own)
 
 
 def read_context(y: Any, *, t: Any = None, metric: Metric) -> Context:
@@ -98,8 +163,8 @@ def read_context(y: Any, *, t: Any = None, metric: Metric) -> Context:
         warnings.warn(
             "all values of y are NaN: nothing was observed, and the answer is the prior predictive",
             UserWarning,
-            stacklevel=3,
-        )  # 3: whoever called the method that reads its y here
+            stacklevel=5,
+        )  # 5: whoever called the method of an engine that prepares its y here
 
     count = observed.sum(axis=1)
     if not observed.all() or (t is not None and not (times[:, 1:] > times[:, :-1]).all()):  # else as it should be
@@ -135,49 +200,6 @@ def read_end(run_end: Any, context: Context) -> Context:
             f"where the last observation is at t={context.last[i]:.9g}; leave it out if nobody knows"
         )
     return replace(context, end=end)
-
-
-def read_query(t_query: Any, horizon: Any, context: Context, kind: str) -> np.ndarray:
-    """Times of the queries, one row a curve; exactly one of t_query and horizon is given.
-
-    A horizon asks about every step that is left: from the last observed time (of the curve that has come furthest:
-    curves of a batch share their queries) in steps of 1, or, if the user gave times, in steps of the typical gap
-    between two observations (the lower median over the batch, so a gap that occurred). The last query is the horizon.
-
-    Args:
-        t_query: a number, (Q,) shared by all curves, or (B, Q); in any order, repeats allowed.
-        horizon: one number, after the last observed time.
-        context: the observed points; before `thin`.
-        kind: "value" and "best" lie ahead of what was observed, "signal" may lie anywhere.
-
-    Returns:
-        (B, Q) float64, read-only.
-
-    Raises:
-        TypeError: if t_query or horizon is no number or array of numbers.
-        ValueError: if both or neither are given, a time is not finite or not after the last observed time, shapes do
-            not match, or the horizon would make more than 100,000 queries.
-
-    Example:
-        >>> context = read_context([0.5, 0.6, 0.7], metric=Metric())
-        >>> read_query(None, 6, context, "value")
-        array([[4., 5., 6.]])
-    """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
-    if (t_query is None) == (horizon is None):
-        raise ValueError(f"give either t_query or horizon, got {'neither' if horizon is None else 'both'}")
-    queries = _steps(horizon, context) if t_query is None else _query_times(t_query, context)
-    queries = np.broadcast_to(queries, (len(context.count), queries.shape[-1]))  # a view: one row serves all curves
-    if kind != "signal" and (bad := queries <= context.last[:, None]).any():
-        i, j = np.argwhere(bad)[0]
-        curve = "" if context.single else f"curve {i}, "
-        raise ValueError(
-            f'kind="{kind}" asks about times after the last observed one, got t_query={queries[i, j]:.9g} at {curve}'
-            f"query {j}, where the last observation is at t={context.last[i]:.9g}; what a curve was worth in the past "
-            'is asked with kind="signal"'
-        )
-    return queries
 
 
 def thin(context: Context, limit: int) -> Context:
@@ -284,49 +306,6 @@ def typical_gap(times: np.ndarray) -> float:
         gaps = np.sort(np.diff(times, axis=1), axis=None)  # infinite and NaN last
     gaps = gaps[: np.isfinite(gaps).sum()]
     return float(gaps[(len(gaps) - 1) // 2]) if len(gaps) else math.nan
-
-
-def _steps(horizon: Any, context: Context) -> np.ndarray:
-    """(Q,) the steps after the last observed time up to the horizon."""
-    number = numbers(horizon, "horizon")
-    if isinstance(number, list) or number.ndim or not math.isfinite(number):
-        raise ValueError(f"horizon must be one finite number, got {horizon!r}; several times are given as t_query")
-    end, step = float(number), context.step
-    if math.isnan(step):
-        raise ValueError("horizon needs two observed points of a curve, to know the spacing of t; give t_query instead")
-    last = float(context.last.max()) if context.count.any() else 0.0
-    if end <= last:
-        raise ValueError(
-            f"horizon must lie after the last observed time, got horizon={end:.9g} and a last observation "
-            f"at t={last:.9g}; times in the past are asked with t_query and kind='signal'"
-        )
-    steps = (end - last) / step
-    if not steps <= MAX_QUERIES:
-        raise ValueError(
-            f"horizon={end:.9g} makes {steps:.3g} queries in steps of {step:.3g}, more than "
-            f"{MAX_QUERIES:,}; give the times of interest as t_query, [horizon] for the end alone"
-        )
-    queries = last + step * np.arange(1.0, max(1, math.ceil(steps - SAME_TIME)) + 1)
-    queries[-1] = end
-    return queries
-
-
-def _query_times(t_query: Any, context: Context) -> np.ndarray:
-    """(Q,) or (B, Q) the user's own query times."""
-    times = numbers(t_query, "t_query")
-    if isinstance(times, list):
-        if len({len(row) for row in times}) > 1:
-            raise ValueError("t_query must have as many times for each curve, got rows of unequal length")
-        times = np.stack(times)
-    times = np.atleast_1d(times)
-    if times.ndim > 2 or (times.ndim == 2 and (context.single or len(times) != len(context.count))):
-        allowed = "a number or (Q,)" if context.single else f"a number, (Q,) or ({len(context.count)}, Q)"
-        raise ValueError(f"t_query must be {allowed}, got shape {times.shape}")
-    if not times.size:
-        raise ValueError("t_query must name at least one time, got none")
-    if (bad := ~np.isfinite(times)).any():
-        raise ValueError(f"t_query must be finite, got {times[bad][0]} at {tuple(map(int, np.argwhere(bad)[0]))}")
-    return times
 
 
 def _place(bad: np.ndarray, single: bool) -> str:

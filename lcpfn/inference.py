@@ -1,4 +1,4 @@
-"""What an engine is made of: from checked context and queries, through coordinates and network, to a belief.
+"""From a prepared question, through features and network, to a belief.
 
 Letters: B curves, T observed points, P queries of one curve in one pass, E width.
 """
@@ -11,22 +11,24 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.clock import on_clock
 from lcpfn.context import Context
 from lcpfn.distributions.bars import Bars
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, Frame, bar_edges, frame, query_features
 from lcpfn.network.forward import Cache, Network
+from lcpfn.prepare import Prepared, World, prefix, wild_prefixes
+from lcpfn.query import KINDS
 
 LARGEST = 1e100  # of a value's size: squares of what is larger overflow, and its run has diverged anyway
+FEW = 32  # curves of any length that may be encoded at once
 CHUNK_NUMBERS = 4_000_000  # largest temporary array of a pass, in numbers: 16 MB
 
 
 @dataclass(frozen=True, eq=False)
-class Engine:
+class Inference:
     """A network with its coordinates, on a device."""
 
     config: ModelConfig
@@ -35,8 +37,8 @@ class Engine:
     device: str | None  # None: NumPy
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, device: str | None) -> Engine:
-        """The engine of a checkpoint.
+    def of(cls, checkpoint: Checkpoint, device: str | None) -> Inference:
+        """The network of a checkpoint, ready to be asked.
 
         Raises:
             ImportError: if device is given and torch is not installed.
@@ -53,10 +55,15 @@ class Engine:
             raise ValueError(f'the checkpoint must be of layout "causal", got {config.layout!r}')
         return cls(config, coordinates, _network(config, checkpoint.weights, device), device)
 
-    def view(self, context: Context, metric: Metric) -> Frame:
-        """Locations, scales and tokens of all prefixes."""
-        self.check_size(context)
-        t, y = filled(context.t), filled(context.y) * metric.sign
+    def world(self, metric: Metric) -> World:
+        """What this network knows, for `lcpfn.prepare`."""
+        clock = self.coordinates.clock if self.coordinates.times == "absolute" else None
+        return World(metric, clock, self.coordinates.bounded, self.config.limit)
+
+    def view(self, points: Context, metric: Metric) -> Frame:
+        """Locations, scales and tokens of all prefixes; nothing is tamed."""
+        self.check_size(points)
+        t, y = filled(points.t), filled(points.y) * metric.sign
         lower, upper = (np.full(len(t), bound) for bound in metric.upward_bounds)
         return frame(self.coordinates, t, y, lower, upper, np)
 
@@ -71,9 +78,13 @@ class Engine:
                 "diverged is over: stop it, or leave the point out (NaN means missing)"
             )
 
+    def knows_nothing(self, metric: Metric) -> bool:
+        """Whether nothing says what to expect of a curve without a point."""
+        return None in metric.bounds and self.coordinates.values == "local"
+
     def check_empty(self, context: Context, metric: Metric) -> None:
-        """Raises ValueError if a curve has no point and the metric no bounds: then nothing says what to expect."""
-        if not context.count.all() and None in metric.bounds and self.coordinates.values == "local":
+        """Raises ValueError if a curve has no point, and nothing says what to expect of it."""
+        if not context.count.all() and self.knows_nothing(metric):
             where = "" if context.single else f" at curve {int(np.argmin(context.count))}"
             raise ValueError(
                 f"a curve without points needs a metric with both bounds, got bounds={metric.bounds}{where}; "
@@ -81,7 +92,7 @@ class Engine:
             )
 
     def encode(self, tokens: np.ndarray, cache: Cache | None = None) -> Any:
-        """(B, T + 1, E) states, or (B, T, E) if the cache held points; on the engine's device."""
+        """(B, T + 1, E) states, or (B, T, E) if the cache held points; on the network's device."""
         return self.network.encode(self._array(tokens), cache)
 
     def decode(self, context: Context, states: Any, after: np.ndarray, clocked: np.ndarray, kind: str) -> np.ndarray:
@@ -104,37 +115,46 @@ class Engine:
         odds = np.exp(np.minimum(raw[..., self.config.law_outputs :].astype(np.float64), 500.0))
         return np.asarray(odds / (1 + odds.sum(axis=-1, keepdims=True)))
 
-    def belief(
+    def belief_of(
+        self,
+        raw: np.ndarray,
+        location: np.ndarray,
+        scale: np.ndarray,
+        t: np.ndarray,
+        kind: str,
+        metric: Metric,
+    ) -> Belief:
+        """The belief of t's shape that raw outputs (*t.shape, outputs) in coordinates of as many numbers stand for."""
+        return self._belief(self.law(raw), location, scale, t, kind, metric, self.outcome(raw))
+
+    def _belief(
         self,
         law: Mixture | Bars,
         location: np.ndarray,
         scale: np.ndarray,
-        asked: np.ndarray,
+        t: np.ndarray,
         kind: str,
         metric: Metric,
-        outcome: np.ndarray | None = None,
+        outcome: np.ndarray | None,
     ) -> Belief:
-        """The belief of asked's shape (B, ...) with a law of u and outcomes of that shape in coordinates (B, P)."""
-        location, scale = location.reshape(asked.shape), scale.reshape(asked.shape)
+        location, scale = location.reshape(t.shape), scale.reshape(t.shape)
         transform = self.coordinates.transform
         return Belief(
-            law, location, scale, transform=transform, metric=metric, kind=kind, t=np.array(asked), outcome=outcome
+            law, location, scale, transform=transform, metric=metric, kind=kind, t=np.array(t), outcome=outcome
         )
 
-    def answer(
-        self, context: Context, after: np.ndarray, clocked: np.ndarray, asked: np.ndarray, kind: str, metric: Metric
-    ) -> Belief:
-        """Belief of asked's shape about P queries of each curve, the p-th asked after `after` points.
+    def answer(self, asked: Prepared, after: np.ndarray, kind: str, *, t: np.ndarray | None = None) -> Belief:
+        """Belief about P queries of each curve, the p-th asked after `after` points.
 
         Args:
-            context: B curves within the network's limit, times on its clock.
+            asked: the question; its queries are (B, P) on the network's clock.
             after: (B, P) number of points that a query may know.
-            clocked: (B, P) asked times on the network's clock.
-            asked: (B, ...) the same in the user's time, P numbers a curve.
             kind: of all queries.
-            metric: direction and bounds.
+            t: (B, ...) the asked times on the user's clock, P numbers a curve, which give the belief its shape; None:
+                as in the question.
         """
-        length, queries = context.t.shape[1], after.shape[1]
+        points, times = asked.points, asked.asked_user if t is None else t
+        length, queries = points.t.shape[1], after.shape[1]
         sizes = (
             (length + 1) * (self.config.hidden + 6 * self.config.width),
             self.config.heads * (length + 1) ** 2,
@@ -142,29 +162,40 @@ class Engine:
         )
         chunk = max(1, CHUNK_NUMBERS // max(sizes))
         laws, outcomes, locations, scales = [], [], [], []
-        for i in range(0, len(context.count), chunk):
+        for i in range(0, len(points.count), chunk):
             rows = slice(i, i + chunk)
-            raw, location, scale = self._pass(_rows(context, rows), after[rows], clocked[rows], kind, metric)
-            raw = raw.reshape(*asked[rows].shape, -1)
+            raw, location, scale = self._pass(_rows(points, rows), after[rows], asked.asked[rows], kind, asked.metric)
+            raw = raw.reshape(*times[rows].shape, -1)
             laws.append(self.law(raw))
             outcomes.append(self.outcome(raw))
             locations.append(location)
             scales.append(scale)
         known = [each for each in outcomes if each is not None]
         outcome = np.concatenate(known) if known else None
-        return self.belief(
-            _joined(laws), np.concatenate(locations), np.concatenate(scales), asked, kind, metric, outcome
-        )
+        location, scale = np.concatenate(locations), np.concatenate(scales)
+        return self._belief(_joined(laws), location, scale, times, kind, asked.metric, outcome)
 
     def _pass(
-        self, context: Context, after: np.ndarray, clocked: np.ndarray, kind: str, metric: Metric
+        self, points: Context, after: np.ndarray, clocked: np.ndarray, kind: str, metric: Metric
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        view = self.view(context, metric)
+        view = self.view(points, metric)
         states = self.encode(view.tokens)
+        location, scale = np.array(view.location), np.array(view.scale)
+        # A prefix that holds a wild value is encoded on its own: what is wild depends on where the prefix ends.
+        needed = np.zeros(location.shape, dtype=bool)
+        np.put_along_axis(needed, after, values=True, axis=1)
+        rows, counts = np.nonzero(wild_prefixes(points, metric, needed))
+        most = max(len(points.count), FEW)
+        for i in range(0, len(rows), most):
+            part = slice(i, i + most)
+            alone = self.view(prefix(points, rows[part], counts[part], metric), metric)
+            each, at = np.arange(len(rows[part])), counts[part]
+            states[rows[part], at] = self.encode(alone.tokens)[each, at]
+            location[rows[part], at], scale[rows[part], at] = alone.location[each, at], alone.scale[each, at]
         index = after[:, :1] if after.size and (after == after[:, :1]).all() else after  # predict: one state a curve
         picked = states[np.arange(len(index))[:, None], np.array(index)]  # a copy: torch warns of read-only indices
-        raw = self.decode(context, picked, after, clocked, kind)
-        location, scale = (np.take_along_axis(values, after, axis=1) for values in (view.location, view.scale))
+        raw = self.decode(points, picked, after, clocked, kind)
+        location, scale = (np.take_along_axis(values, after, axis=1) for values in (location, scale))
         return raw, location, scale
 
     def _array(self, values: np.ndarray) -> Any:
@@ -173,19 +204,17 @@ class Engine:
 
     @property
     def first_time(self) -> float:
-        """Where the clock starts; 1 for an engine without a clock."""
+        """Where the clock starts; 1 for a network without a clock."""
         return self.coordinates.clock[0] if self.coordinates.clock else 1.0
 
-    def clock(self, context: Context, asked: np.ndarray, *, stretch: bool = False) -> tuple[Context, np.ndarray]:
-        """Context and queries in the time of the network.
 
-        Raises:
-            ValueError: if times do not lie on the clock of an engine that has one.
-        """
-        if self.coordinates.times == "relative":
-            return context, asked
-        assert self.coordinates.clock is not None
-        return on_clock(context, asked, self.coordinates.clock, stretch=stretch)
+def certain(belief: Belief, diverged: np.ndarray | None) -> Belief:
+    """The belief (B, ...) with the outcome of runs (B,) that are known to have broken off."""
+    if diverged is None or not diverged.any() or (belief.outcome is None and not diverged.all()):
+        return belief
+    outcome = np.zeros((*belief.shape, 2)) if belief.outcome is None else np.array(belief.outcome)
+    outcome[diverged] = (0.0, 1.0)
+    return replace(belief, outcome=outcome)
 
 
 def _joined(laws: list[Mixture | Bars]) -> Mixture | Bars:

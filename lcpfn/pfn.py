@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.resources
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.context import Context, read_context, read_end, read_query, thin
-from lcpfn.inference import Engine, filled
+from lcpfn.inference import Inference, certain, filled
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.prepare import Prepared, prepare
+from lcpfn.query import KIND, check_kind
 from lcpfn.stream import Stream
 from lcpfn.surprise import RATE, NullDistribution, Surprise
-from lcpfn.taming import tamed
 
 SHIPPED = {
     "default": "general-small",
@@ -37,8 +37,9 @@ class Replay:
 
     Attributes:
         belief: batch (T + 1, Q) for one curve, (B, T + 1, Q) for several; index c is "after c points".
-        valid: same shape; False where the curve has fewer than c points, or the asked time is not after point c
-            (for kind "signal": only the former). The belief there is finite and means nothing.
+        valid: same shape; False where the curve has fewer than c points, the asked time is not after point c (but
+            kind "signal" may ask about the past), or c is 0 and the metric lacks a bound, so that nothing says what to
+            expect. The belief there is finite and means nothing.
     """
 
     belief: Belief
@@ -65,18 +66,19 @@ class PFN:
 
     def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
         self.checkpoint = checkpoint
-        self.engine = Engine.of(checkpoint, device)
-        bounds = checkpoint.provenance.get("prior", {}).get("bounds") if self.engine.coordinates.bounded else None
+        self.inference = Inference.of(checkpoint, device)
+        bounds = checkpoint.provenance.get("prior", {}).get("bounds") if self.inference.coordinates.bounded else None
         self.metric = Metric("max", bounds=tuple(bounds)) if bounds else Metric("max")
+        self._world = self.inference.world(self.metric)
         self.null = NullDistribution(**(checkpoint.provenance.get("alarm") or {}))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(PFN, device=self.engine.device), (self.checkpoint,)  # a module, of arrays, does not pickle
+        return partial(PFN, device=self.inference.device), (self.checkpoint,)  # a module, of arrays, does not pickle
 
     def __repr__(self) -> str:
         size = sum(values.size for values in self.checkpoint.weights.values())
         prior = self.checkpoint.provenance.get("prior", {}).get("name", "unknown")
-        return f"PFN(prior={prior!r}, parameters={size:,}, device={self.engine.device or 'numpy'!r})"
+        return f"PFN(prior={prior!r}, parameters={size:,}, device={self.inference.device or 'numpy'!r})"
 
     def predict(
         self,
@@ -93,11 +95,12 @@ class PFN:
         """The belief about later times, given the points seen so far.
 
         Args:
-            y: (T,) values of one curve, (B, T) with NaN for missing values, or a list of 1-D sequences; the unit is the
-                metric's. An empty y gives the prior predictive.
+            y: a `lcpfn.Curve`, or a list of them, which bring their times, metric and end of run; or (T,) values of
+                one curve, (B, T) with NaN for missing values, or a list of 1-D sequences; the unit is the metric's.
+                An empty y gives the prior predictive.
             t_query: (Q,) times to ask about, or (B, Q); either this or horizon.
-            horizon: ask about every time after the last point up to this one.
-            t: times of y, same forms; 1..T if not given.
+            horizon: ask about every later step up to this one.
+            t: times of values, same forms; 1..T if not given.
             kind: "value": what will be measured; "signal": what it is worth without measurement noise, also in the
                 past; "best": the best measurement after the last point up to the asked time.
             metric: direction and bounds of y; the checkpoint's own by default.
@@ -109,8 +112,9 @@ class PFN:
 
         Returns:
             Belief of batch (Q,) for one curve, (B, Q) for several. Curves with more points than the network was
-            trained on are thinned, see `lcpfn.context.thin`; wild values at the start of a curve without bounds are
-            tamed, see `lcpfn.taming.tamed` (not in `replay` and `stream`, which see each point as it comes).
+            trained on are thinned, see `lcpfn.context.thin`; wild values at the start of a curve without both bounds
+            are tamed, see `lcpfn.prepare.tamed`. Where a curve says that its run has diverged, the belief's outcome is
+            certain.
 
         Raises:
             ValueError: if y, t or the queries are not in the world that the checkpoint knows; the message says what
@@ -123,17 +127,22 @@ class PFN:
             >>> belief.shape, bool(0.55 < belief.median()[-1] < 0.95)
             ((45,), True)
         """
-        metric = self._check_metric(metric)
-        context = read_end(run_end, read_context(y, t=t, metric=metric))
-        self.engine.check_empty(context, metric)
-        asked = read_query(t_query, horizon, context, kind)
-        context, clocked = self.engine.clock(context, asked, stretch=stretch_time)
-        if not self.engine.coordinates.bounded:
-            context = tamed(context, metric)
-        context = thin(context, self.engine.config.limit)
-        after = np.broadcast_to(context.count[:, None], asked.shape)
-        belief = self.engine.answer(context, after, clocked, asked, kind, metric)
-        return belief[0] if context.single else belief
+        asked = prepare(
+            self._world,
+            y,
+            t_query,
+            horizon=horizon,
+            t=t,
+            kind=kind,
+            metric=metric,
+            run_end=run_end,
+            stretch_time=stretch_time,
+        )
+        after = np.broadcast_to(asked.points.count[:, None], asked.asked.shape)
+        self.inference.check_empty(asked.points, asked.metric)
+        belief = self.inference.answer(asked, after, kind)
+        belief = certain(belief, asked.points.diverged)
+        return belief[0] if asked.points.single else belief
 
     def replay(
         self,
@@ -152,7 +161,8 @@ class PFN:
         Args:
             y: as for `predict`; curves longer than the network's limit are thinned as a whole, then replayed.
             t_query: (Q,) or (B, Q) times asked after every prefix, also times that y reaches.
-            horizon: the same for one time. With neither, every prefix is asked about the next observed point.
+            horizon: ask about every step from the first point up to this one. With neither, every prefix is asked
+                about the next observed point.
             t: times of y.
             kind: as for `predict`.
             metric: as for `predict`.
@@ -165,28 +175,30 @@ class PFN:
         Raises:
             ValueError: as for `predict`.
         """
-        metric = self._check_metric(metric)
-        context = read_end(run_end, read_context(y, t=t, metric=metric))
-        if t_query is not None and horizon is not None:
-            raise ValueError("give t_query, horizon or neither, got both")
+        asked = prepare(
+            self._world,
+            y,
+            t_query,
+            horizon=horizon,
+            t=t,
+            kind=check_kind(kind).name,
+            metric=metric,
+            run_end=run_end,
+            stretch_time=stretch_time,
+            replay=True,
+        )
         if t_query is None and horizon is None:
-            context, _ = self.engine.clock(
-                thin(context, self.engine.config.limit), context.t[:, :0], stretch=stretch_time
-            )
-            return self._replay_next(context, kind, metric)
-        asked = read_query(horizon if t_query is None else t_query, None, context, "signal")
-        context, clocked = self.engine.clock(context, asked, stretch=stretch_time)
-        context = thin(context, self.engine.config.limit)
-        b, length, q = len(context.count), context.t.shape[1], asked.shape[1]
-        prefixes = np.arange(length + 1)
+            return self._replay_next(asked, kind)
+        points = asked.points
+        (b, q), length = asked.asked.shape, points.t.shape[1]
         shape = (b, length + 1, q)
-        spread = [np.broadcast_to(times[:, None, :], shape) for times in (clocked, asked)]
-        after = np.broadcast_to(prefixes[None, :, None], shape)
-        reached = np.concatenate([np.full((b, 1), -np.inf), np.nan_to_num(context.t, nan=np.inf)], axis=1)
-        valid = after <= context.count[:, None, None]
-        if kind != "signal":
-            valid = valid & (spread[0] > reached[:, :, None])
-        return self._replay(context, after, spread[0], spread[1], valid, kind, metric)
+        clocked, times = (np.broadcast_to(part[:, None, :], shape) for part in (asked.asked, asked.asked_user))
+        after = np.broadcast_to(np.arange(length + 1)[None, :, None], shape)
+        reached = np.concatenate([np.full((b, 1), -np.inf), np.nan_to_num(points.t, nan=np.inf)], axis=1)
+        valid = after <= points.count[:, None, None]
+        if KIND[kind].ahead:
+            valid = valid & (clocked > reached[:, :, None])
+        return self._replay(asked, after, clocked, times, valid, kind)
 
     def surprise(
         self,
@@ -195,7 +207,6 @@ class PFN:
         t: Any = None,
         metric: Metric | None = None,
         run_end: Any = None,
-        horizon: float | None = None,
         stretch_time: bool = False,
         rate: float = RATE,
     ) -> Surprise:
@@ -210,12 +221,11 @@ class PFN:
             y: as for `predict`.
             t: times of y.
             metric: as for `predict`.
-            run_end: as for `predict`.
-            horizon: with stretch_time, the last time that forecasts are asked about.
+            run_end: as for `predict`; with stretch_time it is the last time on the clock.
             stretch_time: as for `predict`.
             rate: of false alarms per curve under the prior: by how high evidence climbs on curves of the prior, as the
                 checkpoint's header says under "alarm"; without that, as far as the network is calibrated
-                (`benchmarks/alarm.py` measures it).
+                (`benchmarks/real/alarm.py` measures it).
 
         Raises:
             ValueError: as for `predict`, or if rate is not between 0 and 1.
@@ -227,13 +237,11 @@ class PFN:
             >>> bool(told.alarm), float(told.since)
             (True, 11.0)
         """
-        metric = self._check_metric(metric)
-        context = thin(read_end(run_end, read_context(y, t=t, metric=metric)), self.engine.config.limit)
-        ends = context.t[:, :0] if horizon is None else read_query(horizon, None, context, "signal")
-        clocked, _ = self.engine.clock(context, ends, stretch=stretch_time)
-        belief = self._replay_next(clocked, "value", metric).belief[..., :-1, 0]
-        times, values = (part[0] if context.single else part for part in (context.t, context.y))
-        if values.size and None in metric.bounds:  # nothing says what the first value may be
+        asked = prepare(self._world, y, t=t, metric=metric, run_end=run_end, stretch_time=stretch_time, replay=True)
+        points = asked.points
+        belief = self._replay_next(asked, "value").belief[..., :-1, 0]
+        times, values = (part[0] if points.single else part for part in (asked.t_user, points.y))
+        if values.size and self.inference.knows_nothing(asked.metric):  # nothing says what the first value may be
             values = np.concatenate([np.full_like(values[..., :1], np.nan), values[..., 1:]], axis=-1)
         return Surprise.of(belief, values, t=times, rate=rate, null=self.null)
 
@@ -244,7 +252,7 @@ class PFN:
             metric: as for `predict`.
             run_end: as for `predict`.
         """
-        return Stream(self.engine, self._check_metric(metric), run_end)
+        return Stream(self.inference, self._world, metric, run_end)
 
     def given(self, runs: Any, *, metric: Metric | None = None) -> Any:
         """The engine that also knows these other runs of the same search.
@@ -262,66 +270,28 @@ class PFN:
         # By name: it knows this engine.
         return importlib.import_module("lcpfn.others.given").Given(self, runs, metric=metric)
 
-    def verify(self, y: Any, t_query: Any = None, **question: Any) -> Any:
-        """The forecast of one curve beside the posterior that it stands for, found by sampling; takes seconds.
-
-        It answers "did the network compute here what its prior implies?". Needs the extra `mcmc`.
-
-        Args:
-            y: (T,) one curve.
-            t_query: as for `predict`.
-            **question: of `lcpfn.mcmc.verification.verify`: horizon, t, kind, metric, stretch_time, prior, sampler,
-                seed.
-
-        Returns:
-            lcpfn.mcmc.verification.Verification, with a `verdict`.
-
-        Raises:
-            ImportError: if jax or numpyro are missing.
-            ValueError: as for `predict`, if y is not one curve, or if the prior has no density to sample.
-        """
-        # By name: samplers know this engine, this engine no sampler.
-        return importlib.import_module("lcpfn.mcmc.verification").verify(self, y, t_query, **question)
-
-    def _replay_next(self, context: Context, kind: str, metric: Metric) -> Replay:
-        times = filled(context.t)
-        length = times.shape[1]
-        last = times[:, -1:] if length else np.full((len(times), 1), self.engine.first_time)
-        asked = np.concatenate([times, last + 1.0], axis=1)[..., None]  # (B, T + 1, 1); the last one is not valid
-        after = np.broadcast_to(np.arange(length + 1)[None, :, None], asked.shape)
-        return self._replay(context, after, asked, asked, after < context.count[:, None, None], kind, metric)
+    def _replay_next(self, asked: Prepared, kind: str) -> Replay:
+        points = asked.points
+        # (B, T + 1, 1): the time of the point that follows each prefix; the last one is not valid
+        clocked, t = (_and_one_more(filled(part), self.inference.first_time) for part in (points.t, asked.t_user))
+        after = np.broadcast_to(np.arange(clocked.shape[1])[None, :, None], clocked.shape)
+        return self._replay(asked, after, clocked, t, after < points.count[:, None, None], kind)
 
     def _replay(
-        self,
-        context: Context,
-        after: np.ndarray,
-        clocked: np.ndarray,
-        asked: np.ndarray,
-        valid: np.ndarray,
-        kind: str,
-        metric: Metric,
+        self, asked: Prepared, after: np.ndarray, clocked: np.ndarray, t: np.ndarray, valid: np.ndarray, kind: str
     ) -> Replay:
-        after = np.minimum(after, context.count[:, None, None])
-        rows = len(asked)
-        belief = self.engine.answer(context, after.reshape(rows, -1), clocked.reshape(rows, -1), asked, kind, metric)
-        return Replay(belief[0], valid[0]) if context.single else Replay(belief, valid)
+        points, rows = asked.points, len(clocked)
+        if self.inference.knows_nothing(asked.metric):
+            valid = valid & (after > 0)
+        after = np.minimum(after, points.count[:, None, None]).reshape(rows, -1)
+        belief = self.inference.answer(replace(asked, asked=clocked.reshape(rows, -1)), after, kind, t=t)
+        return Replay(belief[0], valid[0]) if points.single else Replay(belief, valid)
 
-    def _check_metric(self, metric: Metric | None) -> Metric:
-        if metric is None:
-            return self.metric
-        if not isinstance(metric, Metric):
-            raise TypeError(f'metric must be a lcpfn.Metric, got {metric!r}; write Metric("min", bounds=(0, 1))')
-        if self.engine.coordinates.bounded and None in metric.bounds:
-            raise ValueError(
-                f"this checkpoint needs both bounds of a metric, got bounds={metric.bounds}; give them, as in "
-                'Metric("min", bounds=(0, 1)); it cannot take metrics without bounds'
-            )
-        if self.engine.coordinates.values == "unit" and (metric.direction, metric.bounds) != ("max", (0.0, 1.0)):
-            raise ValueError(
-                f"this checkpoint knows rising curves in [0, 1] alone, got {metric}; "
-                'rescale y to Metric("max", bounds=(0, 1))'
-            )
-        return metric
+
+def _and_one_more(t: np.ndarray, first: float) -> np.ndarray:
+    """(B, T + 1, 1) times (B, T) and one after the last of them."""
+    last = t[:, -1:] if t.shape[1] else np.full((len(t), 1), first)
+    return np.concatenate([t, last + 1.0], axis=1)[..., None]
 
 
 def load(name: str | os.PathLike[str] = "default", *, device: str | None = None) -> PFN:

@@ -24,7 +24,7 @@ def bench() -> dict[str, ModuleType]:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         return {
             name.rpartition(".")[2]: importlib.import_module(name)
-            for name in ("alarm", "contest.cases", "contest.terms", "opponents.networks")
+            for name in ("real.alarm", "real.cases", "data.curve", "opponents.networks")
         }
 
 
@@ -68,7 +68,7 @@ def rising(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
             y[12:16] += draw.uniform(0.3, 0.6)
             y[50:] += 0.2
         facts = dict(name="val/error", metric=Metric("min", bounds=(0, 1)), t=np.arange(1.0, 61) * 500)
-        found.append(bench["terms"].RealCurve(source=source, task="a", run=str(run), y=np.clip(y, 0, 1), **facts))
+        found.append(bench["curve"].RealCurve(source=source, task="a", run=str(run), y=np.clip(y, 0, 1), **facts))
     return found
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def averages() -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        return importlib.import_module("contest.averages")
+        return importlib.import_module("real.averages")
 
 
 def test_averages_by_hand(averages: ModuleType) -> None:

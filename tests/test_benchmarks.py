@@ -17,15 +17,16 @@ import pytest
 import torch
 
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, Paper
+from lcpfn.query import KINDS
 from lcpfn.training.objective import Objective
 from lcpfn.training.randomness import generator
 from lcpfn.training.scores import unseen_log_density
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ("prior_quality", "speed", "speedrun", "report", "stopping")
+SCRIPTS = ("prior/quality", "speed/prediction", "speed/speedrun", "report/documents", "stopping/search")
 FACTS = {"name", "command", "commit", "date", "device", "versions", "seed", "quick", "settings", "seconds", "complete"}
 CURVES = 20
 
@@ -54,7 +55,7 @@ def result(path: Path, script: str, *arguments: Any) -> dict[str, Any]:
 def report() -> Iterator[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))  # where it finds its neighbours
-        yield runpy.run_path(str(ROOT / "benchmarks" / "report.py"))
+        yield runpy.run_path(str(ROOT / "benchmarks" / "report" / "documents.py"))
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +74,18 @@ def checkpoint(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def quality(folder: Path, checkpoint: Path) -> dict[str, Any]:
     told = ("--only", "--checkpoint", checkpoint, "--curves", CURVES)
-    return result(folder / "quality.json", "prior_quality", *told)
+    return result(folder / "quality.json", "prior/quality", *told)
 
 
 @pytest.fixture(scope="module")
 def speed(folder: Path, checkpoint: Path) -> dict[str, Any]:
-    return result(folder / "speed.json", "speed", "--checkpoint", checkpoint)
+    return result(folder / "speed.json", "speed/prediction", "--checkpoint", checkpoint)
 
 
 @pytest.fixture(scope="module")
 def speedrun(folder: Path) -> dict[str, Any]:
     told = ("--minutes", "0.004,0.002", "--threads", 1, "--curves", CURVES, "--runs", folder / "runs")
-    return result(folder / "speedrun.json", "speedrun", *told)
+    return result(folder / "speedrun.json", "speed/speedrun", *told)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def ablations(folder: Path) -> dict[str, Any]:
         "--rows",
         "1000 bars, unit",
     )
-    return result(folder / "ablations.json", "prior_quality", "--ablations", *told)
+    return result(folder / "ablations.json", "prior/quality", "--ablations", *told)
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +200,7 @@ def test_a_speedrun_scores_complete_runs_in_order(speedrun: dict[str, Any], repo
 def test_every_script_explains_itself(script: str, tmp_path: Path) -> None:
     done = launch(script, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert script == "report" or {"--quick", "--out"} <= set(re.findall(r"--[a-z-]+", done.stdout))
+    assert script == "report/documents" or {"--quick", "--out"} <= set(re.findall(r"--[a-z-]+", done.stdout))
     assert not list(tmp_path.iterdir())
 
 
@@ -207,15 +208,18 @@ def test_a_quick_run_goes_elsewhere_and_replaces_no_full_one(tmp_path: Path) -> 
     record = runpy.run_path(str(ROOT / "benchmarks" / "record.py"))
     made = {"name": "speed", "arguments": [], "seed": 0, "settings": {}}
     quick, full = (argparse.Namespace(quick=quick, out=None) for quick in (True, False))
-    assert record["Record"]("benchmarks/speed.py", told=full, **made).path == ROOT / "benchmarks/results/speed.json"
-    assert record["Record"]("benchmarks/speed.py", told=quick, **made).path == ROOT / "runs/quick/speed.json"
+    assert (
+        record["Record"]("benchmarks/speed/prediction.py", told=full, **made).path
+        == ROOT / "benchmarks/results/speed.json"
+    )
+    assert record["Record"]("benchmarks/speed/prediction.py", told=quick, **made).path == ROOT / "runs/quick/speed.json"
     full.out = quick.out = tmp_path / "new" / "speed.json"
-    record["Record"]("benchmarks/speed.py", told=full, **made).write({"a": 1.0}, complete=True)
+    record["Record"]("benchmarks/speed/prediction.py", told=full, **made).write({"a": 1.0}, complete=True)
     before = quick.out.read_text()
     with pytest.raises(FileExistsError, match="a quick one must not replace it"):
-        record["Record"]("benchmarks/speed.py", told=quick, **made)
+        record["Record"]("benchmarks/speed/prediction.py", told=quick, **made)
     with pytest.raises(ValueError, match="JSON compliant"):
-        record["Record"]("benchmarks/speed.py", told=full, **made).write({"a": float("nan")}, complete=True)
+        record["Record"]("benchmarks/speed/prediction.py", told=full, **made).write({"a": float("nan")}, complete=True)
     assert quick.out.read_text() == before
 
 
@@ -259,13 +263,13 @@ def test_a_table_is_written_once_and_then_up_to_date(results: Path, tmp_path: Pa
     names = ("quality", "checkpoints", "crps", "calibration", "speed", "speedrun", "ablations")
     path = document(tmp_path, *names)
     told = ("--results", results, "--documents", path, "--checkpoints", tmp_path)
-    assert launch("report", *told, "--check").returncode == 1
-    assert launch("report", *told).returncode == 0
+    assert launch("report/documents", *told, "--check").returncode == 1
+    assert launch("report/documents", *told).returncode == 0
     written = path.read_text()
     assert written.count("\n| ---") == len(names) == written.count("`python benchmarks/")
     assert written.startswith("# Title\n") and written.endswith("<!-- end -->\n\nlast\n")
-    assert launch("report", *told, "--check").returncode == 0
-    assert launch("report", *told, "--figures", tmp_path / "figures").returncode == 0
+    assert launch("report/documents", *told, "--check").returncode == 0
+    assert launch("report/documents", *told, "--figures", tmp_path / "figures").returncode == 0
     assert path.read_text() == written
     assert sorted(file.name for file in (tmp_path / "figures").iterdir()) == ["calibration.png", "speedrun.png"]
 
@@ -276,12 +280,12 @@ def test_a_changed_number_is_noticed(results: Path, tmp_path: Path) -> None:
     whole = json.loads((results / "quality.json").read_text())
     (changed / "quality.json").write_text(json.dumps(whole))
     told = ("--results", changed, "--documents", path, "--checkpoints", tmp_path)
-    assert launch("report", *told).returncode == 0
+    assert launch("report/documents", *told).returncode == 0
     whole["results"]["networks"][0]["log_density"]["10"]["mean"] += 0.001
     (changed / "quality.json").write_text(json.dumps(whole))
-    done = launch("report", *told, "--check")
+    done = launch("report/documents", *told, "--check")
     assert done.returncode == 1
-    assert "README.md is not what the results say: run python benchmarks/report.py" in done.stderr
+    assert "README.md is not what the results say: run python benchmarks/report/documents.py" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -295,7 +299,7 @@ def test_a_changed_number_is_noticed(results: Path, tmp_path: Path) -> None:
 def test_wrong_markers_are_refused(text: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text(text)
-    done = launch("report", "--results", tmp_path, "--documents", path, "--checkpoints", tmp_path)
+    done = launch("report/documents", "--results", tmp_path, "--documents", path, "--checkpoints", tmp_path)
     assert done.returncode == 2
     assert reason in done.stderr
     assert path.read_text() == text
@@ -360,7 +364,7 @@ def test_durations_have_a_fitting_unit(report: dict[str, Any], seconds: float, t
 
 
 def test_the_documents_show_what_the_results_say() -> None:
-    done = launch("report", "--check")
+    done = launch("report/documents", "--check")
     assert done.returncode == 0, done.stderr
     readme = (ROOT / "README.md").read_text()
     assert {"quality", "calibration", "speed", "speedrun"} <= set(re.findall(r"<!-- table:(\S+) -->", readme))

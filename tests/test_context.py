@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from lcpfn.context import Context, read_context, thin
 from lcpfn.metric import Metric
-from lcpfn.taming import tamed
 
 FREE = Metric()
 ACCURACY = Metric(bounds=(0, 1))
@@ -344,31 +343,3 @@ def test_short_curves_of_a_batch_are_not_thinned():
 def test_thinning_needs_room_for_both_ends():
     with pytest.raises(ValueError, match="limit must be at least 2, to hold the first and the last point, got 1"):
         thin(read(THREE), 1)
-
-
-def test_a_wild_start_is_taken_for_a_thousand_ranges() -> None:
-    loss = [3e12, 8.0, 5.0, 4.0, 3.0, 2.5, 2.2]
-    for sign, direction in ((1, "min"), (-1, "max")):
-        metric = Metric(direction)
-        seen = read_context(sign * np.array(loss), metric=metric)
-        told = sign * tamed(seen, metric).y[0]
-        np.testing.assert_allclose(told, [4.0 + 1e3 * 1.8, *loss[1:]])  # the second half goes from 4.0 to 2.2
-        moved = tamed(read_context(5 + 7 * sign * np.array(loss), metric=metric), metric).y[0]
-        np.testing.assert_allclose(moved, 5 + 7 * sign * told)
-
-
-def test_what_is_not_wild_at_the_start_stays_as_it_is() -> None:
-    metric = Metric("min")
-    for y in (
-        [3e12, 8.0, 5.0, 4.0],
-        [9.0, 8.0, 5.0, 4.0, 3.0, 3e12],
-        [1e9, 1.0, 1.0, 1.0, 1.0, 1.0],
-        [300.0, 2.0, 1.5, 1.2, 1],
-    ):
-        seen = read_context(y, metric=metric)
-        assert tamed(seen, metric) is seen, "too few points, a wild end, a constant second half, a mere fall"
-    rows = read_context([[3e12, 5, 4, 3, 2.5, 2.2], [0.9, 0.8, 0.7, 0.6, np.nan, np.nan]], metric=metric)
-    told = tamed(rows, metric)
-    assert told.y[0, 0] < 1e4
-    np.testing.assert_array_equal(told.y[1], rows.y[1])
-    assert tamed(read_context([], metric=metric), metric).y.size == 0

@@ -33,7 +33,7 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
-curves, raw, lattice = load("curves"), load("measured.raw"), load("measured.lattice")
+curves, raw, lattice = load("data.curves"), load("data.raw"), load("data.lattice")
 HERE = curves.folder()
 REAL = pytest.mark.skipif(HERE is None, reason=curves.MISSING)
 
@@ -63,7 +63,7 @@ def write(path: Path, rows: list[Row]) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty collection."""
     monkeypatch.setenv("LCPFN_CURVES", str(tmp_path))
-    for each in load("measured.official").SOURCES.values():
+    for each in load("data.official").SOURCES.values():
         monkeypatch.delenv(each.variable, raising=False)
     return tmp_path
 
@@ -230,7 +230,7 @@ def test_two_values_say_nothing_of_the_step(y: list[float]) -> None:
     assert lattice.resolution(y) == 0
 
 
-@pytest.mark.parametrize("module", [raw, lattice, load("measured.pd1")])
+@pytest.mark.parametrize("module", [raw, lattice, load("data.pd1")])
 def test_examples(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted
@@ -251,7 +251,7 @@ def test_the_resolution_is_that_of_the_task(folder: Path) -> None:
 
 def launch(environment: dict[str, str]) -> str:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "curves.py")],
+        [sys.executable, str(ROOT / "benchmarks" / "data" / "curves.py")],
         env=os.environ | environment | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

@@ -13,9 +13,10 @@ from scipy.special import ndtr
 from statistical import Z
 
 from lcpfn.network.checkpoint import Checkpoint
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, Paper
+from lcpfn.query import KINDS
 from lcpfn.training.objective import Objective
 from lcpfn.training.randomness import generator
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def exam() -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "benchmarks" / "exam.py"))
+    return runpy.run_path(str(ROOT / "benchmarks" / "prior" / "exam.py"))
 
 
 def test_fewer_curves_are_the_first_of_more(exam: dict[str, Any]) -> None:

@@ -16,13 +16,14 @@ from statistical import RATE
 from lcpfn import Metric
 from lcpfn.context import read_context
 from lcpfn.network.checkpoint import Checkpoint
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, query_features
 from lcpfn.pfn import PFN
+from lcpfn.prepare import tamed
 from lcpfn.priors import Curves, General, Paper, RunPrior, by_name
 from lcpfn.priors.divergence import Divergence
 from lcpfn.priors.sums import Sums
-from lcpfn.taming import tamed
+from lcpfn.query import KINDS
 from lcpfn.training import PRESETS, Options, Run
 from lcpfn.training.questions import EXPLODED, draw_of_runs
 from lcpfn.training.randomness import generator
@@ -236,7 +237,7 @@ def test_training_and_engine_see_the_same(tmp_path):
                 continue
             t, y = curves.t[b, :after].double().numpy(), curves.y[b, :after].double().numpy()
             context = read_context(y, t=t, metric=metric)
-            if tamed(context, metric) is not context:  # training sees wild starts as they are
+            if tamed(context.y, context.count, metric) is not context.y:  # training sees wild starts as they are
                 continue
             belief = pfn.predict(
                 y,

@@ -24,7 +24,7 @@ ACCURACY = lcpfn.Metric("max", bounds=(0.0, 1.0))
 def bench() -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        return importlib.import_module("general_quality")
+        return importlib.import_module("prior.general_quality")
 
 
 def run(bench: ModuleType, y: list[float], **changes: object) -> object:

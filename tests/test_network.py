@@ -5,9 +5,10 @@ import pytest
 import torch
 from networks import FREE, PAPER, TINY, random_network, random_pfn
 
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, frame, query_features
 from lcpfn.network.forward import Cache, Network
+from lcpfn.query import KINDS
 
 CURVES, POINTS = 3, 20
 
@@ -55,13 +56,15 @@ def test_forward_equals_that_of_training_within_1e_4(coordinates, backend):
         states = twin.encode(torch.tensor(tokens))
         for kind in range(len(KINDS)):
             wanted = twin.decode(states, torch.tensor(features), torch.tensor([kind])).numpy()
-            got = pfn.engine.network.decode(pfn.engine.encode(tokens), pfn.engine.network.xp.asarray(features), kind)
+            got = pfn.inference.network.decode(
+                pfn.inference.encode(tokens), pfn.inference.network.xp.asarray(features), kind
+            )
             np.testing.assert_allclose(np.asarray(got), wanted, atol=1e-4)
 
 
 def test_cached_points_give_the_same_states_as_one_pass():
     view, *_ = _inputs(PAPER)
-    network: Network = random_pfn().engine.network
+    network: Network = random_pfn().inference.network
     tokens = view.tokens.astype(np.float32)
     whole = network.encode(tokens)
     cache = Cache()
@@ -75,7 +78,7 @@ def test_cached_points_give_the_same_states_as_one_pass():
 
 def test_a_state_does_not_see_later_points():
     view, *_ = _inputs(PAPER)
-    network = random_pfn().engine.network
+    network = random_pfn().inference.network
     tokens = view.tokens.astype(np.float32)
     changed = tokens.copy()
     changed[:, 12:] += 1.0

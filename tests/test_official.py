@@ -29,8 +29,8 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
-curves, official = load("curves"), load("measured.official")
-lcbench, nats, pd1, taskset = (load(f"measured.{name}") for name in ("lcbench", "nats", "pd1", "taskset"))
+curves, official = load("data.curves"), load("data.official")
+lcbench, nats, pd1, taskset = (load(f"data.{name}") for name in ("lcbench", "nats", "pd1", "taskset"))
 RAMP = np.arange(52.0)
 
 
@@ -52,9 +52,7 @@ def test_a_path_that_is_missing_is_asked_for(source: str, monkeypatch: pytest.Mo
     for told in (None, str(tmp_path / "gone")):
         if told:
             monkeypatch.setenv(variable, told)
-        with pytest.raises(
-            FileNotFoundError, match=rf"{variable} must be the path .* benchmarks/measured/\w+\.py says"
-        ):
+        with pytest.raises(FileNotFoundError, match=rf"{variable} must be the path .* benchmarks/data/\w+\.py says"):
             curves.read(source)
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv(variable, str(tmp_path / "empty"))

@@ -74,7 +74,7 @@ def power_law(seed: int, size: int = 100, noise: float = 0.002, alpha: float = 0
 
 def curves_of(rows: list[np.ndarray], metric: Metric) -> list[Any]:
     """Each as the only curve of a task."""
-    made = importlib.import_module("contest.terms").RealCurve
+    made = importlib.import_module("data.curve").RealCurve
     return [made("here", str(i), "0", "y", metric, np.arange(1.0, len(y) + 1), y) for i, y in enumerate(rows)]
 
 
@@ -299,7 +299,7 @@ def test_the_normalisation_is_a_change_of_variables(opponents: Contestants, metr
 
 def test_the_published_network_answers_as_on_the_exam(opponents: Contestants) -> None:
     method = opponents["lc-pfn"]
-    exam = importlib.import_module("exam")
+    exam = importlib.import_module("prior.exam")
     made = importlib.import_module("opponents.networks")
     answers = exam.OriginalAnswers(Checkpoint.read(made.DEFAULT_PUBLISHED))
     t, y = power_law(10)

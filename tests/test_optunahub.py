@@ -96,7 +96,7 @@ def test_long_curves_are_read_on_a_grid_that_never_changes() -> None:
     ends = forecast(y)
     np.testing.assert_allclose(forecast(y[:, :120]), ends[:, :120], atol=1e-5)
     np.testing.assert_array_equal(ends[:, -1], y[:, -1])
-    assert len(np.unique(ends[0])) == lcpfn.load().engine.config.limit
+    assert len(np.unique(ends[0])) == lcpfn.load().inference.config.limit
 
 
 def test_the_times_of_the_columns() -> None:

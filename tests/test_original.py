@@ -10,9 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from lcpfn import Checkpoint, load
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, Frame, frame, query_features
 from lcpfn.priors import Paper
+from lcpfn.query import KINDS
 from lcpfn.training import PRESETS, Options, Run, train
 from lcpfn.training.objective import Objective
 from lcpfn.training.original import TIME, OriginalAttention, OriginalTransformer

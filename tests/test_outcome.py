@@ -113,7 +113,7 @@ def test_training_learns_that_runs_diverge_early(trained: PFN) -> None:
 def test_fine_tuning_grows_the_output(trained: PFN, tmp_path) -> None:
     plain = random_pfn(PRESETS["tiny"], dataclasses.replace(FREE, ends=True))
     plain.checkpoint.write(tmp_path / "plain.safetensors")
-    told = dict(prior="general", init=str(tmp_path / "plain.safetensors"), coordinates=plain.engine.coordinates)
+    told = dict(prior="general", init=str(tmp_path / "plain.safetensors"), coordinates=plain.inference.coordinates)
     model = dataclasses.replace(PRESETS["tiny"], divergence=True)
     run = Run(Options(steps=1, model=model, **told, **TRAINED), tmp_path, say=lambda _: None)  # type: ignore[arg-type]
     run.save(scores={})
@@ -169,7 +169,7 @@ def test_the_network_that_was_trained_is_the_one_that_answers(trained: PFN) -> N
     curves = runs(40, seed=3)
     asked = draw_outcomes(curves, 4, 100, generator=torch.Generator().manual_seed(1))
     with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global state
-        objective = Objective(trained.engine.config, trained.engine.coordinates, General().bounds)
+        objective = Objective(trained.inference.config, trained.inference.coordinates, General().bounds)
     weights = {f"model.{name}": torch.tensor(value) for name, value in trained.checkpoint.weights.items()}
     objective.load_state_dict(weights, strict=False)
     with torch.no_grad():

@@ -69,9 +69,7 @@ def test_a_pool_of_normals_is_their_mixture() -> None:
     np.testing.assert_allclose(pooled.tail_quantile(*logs), whole.tail_quantile(*logs), rtol=1e-7)
     low, high = np.array(-1.0), np.array(2.9)
     np.testing.assert_allclose(pooled.log_mass(low, high), whole.log_mass(low, high), rtol=1e-12)
-    np.testing.assert_allclose(
-        pooled.moments("identity", low, high), whole.moments("identity", low, high), rtol=1e-9
-    )
+    np.testing.assert_allclose(pooled.moments("identity", low, high), whole.moments("identity", low, high), rtol=1e-9)
 
 
 def test_a_part_without_weight_does_not_count() -> None:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     check, contest, pictures, curves_of, chosen = (
-        importlib.import_module(name) for name in ("prior_check", "contest.terms", "prior_pictures", "curves", "traits")
+        importlib.import_module(name)
+        for name in ("prior.check", "data.curve", "prior.pictures", "data.curves", "prior.traits")
     )
 
 T = np.arange(1.0, 101.0)

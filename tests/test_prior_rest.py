@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     rest, curves, scores, tables = (
-        importlib.import_module(name) for name in ("prior_rest", "curves", "contest.scores", "reports.rest")
+        importlib.import_module(name) for name in ("prior.continuation", "data.curves", "real.scores", "report.rest")
     )
 
 T = np.arange(1.0, 11.0)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lcpfn.context import MAX_QUERIES, read_context, read_query, thin
+from lcpfn.context import read_context, thin
 from lcpfn.metric import Metric
+from lcpfn.query import MAX_QUERIES, read_query
 
 NAN, INF = float("nan"), float("inf")
 THREE = [0.25, 0.5, 0.75]

@@ -17,15 +17,15 @@ from lcpfn.metric import Metric
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = (
-    "contest.cases",
-    "contest.cell",
-    "contest.terms",
-    "gallery",
-    "real_curves",
-    "contest.rows",
-    "reports.scoreboard",
-    "contest.scores",
-    "contest.summary",
+    "real.cases",
+    "real.cell",
+    "data.curve",
+    "real.gallery",
+    "real.contest",
+    "real.rows",
+    "report.scoreboard",
+    "real.scores",
+    "real.summary",
 )
 METRIC = Metric("max", bounds=(0, 1))
 SOURCES = ("alone", "many")
@@ -42,7 +42,7 @@ def curve(bench: dict[str, ModuleType], y: Any, *, task: str = "a", run: str = "
     """A curve of the source "many" with one point per epoch."""
     y = np.asarray(y, dtype=np.float64)
     told = {"source": "many", "name": "val/accuracy", "metric": METRIC, "t": np.arange(1.0, len(y) + 1)} | facts
-    return bench["terms"].RealCurve(task=task, run=run, y=y, **told)
+    return bench["curve"].RealCurve(task=task, run=run, y=y, **told)
 
 
 def rising(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
@@ -280,7 +280,7 @@ def run(bench: dict[str, ModuleType], folder: Path, *told: str, make: Any = None
     """The command with two small sources and the methods of this file."""
     known = [each for source in SOURCES for each in rising(bench, source)]
     makers = {"last-value": Hopeful, "narrow": lambda: Hopeful(0.001), "oracle": lambda: Oracle(known)}
-    status: int = bench["real_curves"].main(
+    status: int = bench["contest"].main(
         ["--out", str(folder / "results"), "--rows", str(folder / "rows"), *told],
         methods=list(makers),
         make=make or (lambda name: makers[name]()),
@@ -371,7 +371,7 @@ def test_tables_show_the_results(bench: dict[str, ModuleType], whole: Path, tmp_
     assert board.skill(found, "later")[2][:2] == ["last-value", "0 ± 0"]
     oracle, last = board.overview(found)[1:3]
     assert (oracle[4], last[4]) == (f"{len(SOURCES)} of {len(SOURCES)}", "") and float(oracle[1].split()[0]) > 90
-    assert "`python benchmarks/real_curves.py --per-task 30` at" in board.text("real-final", whole / "results")
+    assert "`python benchmarks/real/contest.py --per-task 30` at" in board.text("real-final", whole / "results")
     assert "Not measured yet" in board.text("real-final", tmp_path)
     path = next((whole / "results").glob("many/narrow.json"))
     changed = json.loads(path.read_text())

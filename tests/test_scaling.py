@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     scaling, exam, rows, report, figures = (
-        importlib.import_module(name) for name in ("scaling", "exam", "reports.training", "report", "reports.figures")
+        importlib.import_module(name)
+        for name in ("speed.scaling", "prior.exam", "report.training", "report.documents", "report.figures")
     )
 
 
@@ -115,7 +116,7 @@ def test_real_curves_are_asked_for_by_path(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        curves, real_curves = importlib.import_module("curves"), importlib.import_module("real_curves")
+        curves, real_curves = importlib.import_module("data.curves"), importlib.import_module("real.contest")
     monkeypatch.setattr(curves, "sources", lambda: ("a", "b", "c"))
 
     def ask(arguments: list[str]) -> int:

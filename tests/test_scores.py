@@ -22,7 +22,7 @@ MAX = Metric("max")
 def scores() -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        return importlib.import_module("contest.scores")
+        return importlib.import_module("real.scores")
 
 
 def normals(means: list[float], stds: list[float], **facts: object) -> Belief:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 import lcpfn
-from lcpfn.network.config import KINDS
 from lcpfn.priors import General, Paper
+from lcpfn.query import KINDS
 
 GOLDEN = Path(__file__).parent / "golden.json"
 CURVES = {

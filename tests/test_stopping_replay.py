@@ -16,16 +16,16 @@ from lcpfn.stopping.thresholds import ratio
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT, LOSS, FREE = Metric("max", bounds=(0, 1)), Metric("min", bounds=(0, None)), Metric("max")
-NAMES = ("table", "replay", "opponents", "beliefs", "scores", "rules", "summary")
+NAMES = ("table", "replay", "baselines", "beliefs", "scores", "rules", "summary")
 
 
 @pytest.fixture(scope="module")
 def bench() -> dict[str, ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        found = {name: importlib.import_module(f"searches.{name}") for name in NAMES}
+        found = {name: importlib.import_module(f"stopping.{name}") for name in NAMES}
         return found | {
-            name: importlib.import_module(name) for name in ("contest.terms", "stopping", "reports.stopping")
+            name: importlib.import_module(name) for name in ("data.curve", "stopping.search", "report.stopping")
         }
 
 
@@ -79,7 +79,7 @@ def test_work_and_regret_by_hand(bench: dict[str, ModuleType]) -> None:
 
 def test_no_stopping_pays_for_whole_runs_until_the_budget_is_spent(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *FOUR)
-    never = bench["replay"].Sequential(bench["opponents"].Never())
+    never = bench["replay"].Sequential(bench["baselines"].Never())
     stretches = searched(bench, never, made, budget=2.5)
     assert stretches == [(0, 0, 4), (1, 0, 4), (2, 0, 4)]
     assert bench["replay"].trace(made, stretches).spent[-1] == 3.0  # the third run is cut off by the budget
@@ -87,7 +87,7 @@ def test_no_stopping_pays_for_whole_runs_until_the_budget_is_spent(bench: dict[s
 
 
 def test_a_run_that_diverges_costs_no_more_and_is_no_incumbent(bench: dict[str, ModuleType]) -> None:
-    curve = bench["contest.terms"].RealCurve(
+    curve = bench["data.curve"].RealCurve(
         "some", "a", "r", "val/loss", LOSS, np.arange(0.0, 5), np.array([3, 2, np.nan, 1, 1.0])
     )
     run = bench["table"].run(curve, first_step=0)
@@ -96,7 +96,7 @@ def test_a_run_that_diverges_costs_no_more_and_is_no_incumbent(bench: dict[str, 
     made = table(bench, [0.9, 0.8], [0.1, 0.1, 0.1, 0.2], [0.3, 0.3, 0.3, 0.3])
     seen: list[tuple[list[float], list[float]]] = []
 
-    class Spy(bench["opponents"].Never):  # type: ignore[misc, name-defined]
+    class Spy(bench["baselines"].Never):  # type: ignore[misc, name-defined]
         def points(self, table: Any, run: int, history: Any) -> int:
             seen.append((list(history.finished), list(history.stopped)))
             return int(super().points(table, run, history))
@@ -107,9 +107,7 @@ def test_a_run_that_diverges_costs_no_more_and_is_no_incumbent(bench: dict[str, 
 
 def test_refits_pay_for_every_model(bench: dict[str, ModuleType]) -> None:
     facts = dict(task="a", run="r", name="acc", metric=UNIT, t=np.array([10.0, 20, 70]), y=np.array([0.1, 0.2, 0.3]))
-    once, again = (
-        bench["table"].run(bench["contest.terms"].RealCurve(source=s, **facts)) for s in ("deepobs", "lcdb10")
-    )
+    once, again = (bench["table"].run(bench["data.curve"].RealCurve(source=s, **facts)) for s in ("deepobs", "lcdb10"))
     assert once.work == pytest.approx([1 / 7, 2 / 7, 1]) and again.work == pytest.approx([0.1, 0.3, 1])
 
 
@@ -118,49 +116,49 @@ def test_refits_pay_for_every_model(bench: dict[str, ModuleType]) -> None:
 
 def test_the_oracle_finds_the_best_run_and_stops_all_others_at_once(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *FOUR)
-    assert judged(bench, bench["opponents"].Oracle(), made) == [4, 4, 1, 4]
+    assert judged(bench, bench["baselines"].Oracle(), made) == [4, 4, 1, 4]
     draw = np.random.default_rng(0)
     made = table(bench, *draw.random((30, 6)))
-    oracle = bench["replay"].Sequential(bench["opponents"].Oracle())
+    oracle = bench["replay"].Sequential(bench["baselines"].Oracle())
     played = bench["scores"].played(oracle, made, made.orders(5, seed=0), budget=30.0)
     assert np.all(played.regret[:, -1] == 0) and np.all(played.pool[1] == 0)
     assert played.lost == 0 < played.winners
-    blind = bench["scores"].played(bench["opponents"].Epochs(1), made, made.orders(5, seed=0), budget=30.0)
+    blind = bench["scores"].played(bench["baselines"].Epochs(1), made, made.orders(5, seed=0), budget=30.0)
     assert blind.regret[:, -1].max() > 0  # proof of teeth: who does not know has regret
 
 
 def test_patience_counts_from_the_last_improvement(bench: dict[str, ModuleType]) -> None:
     made = table(bench, [0.1, 0.2, 0.2, 0.1, 0.5, 0.4], [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    assert judged(bench, bench["opponents"].Patience(1), made) == [3, 2, 6]
-    assert judged(bench, bench["opponents"].Patience(2), made) == [4, 3, 6]
-    assert judged(bench, bench["opponents"].Patience(3), made) == [6, 4, 6]
+    assert judged(bench, bench["baselines"].Patience(1), made) == [3, 2, 6]
+    assert judged(bench, bench["baselines"].Patience(2), made) == [4, 3, 6]
+    assert judged(bench, bench["baselines"].Patience(3), made) == [6, 4, 6]
 
 
 def test_the_median_rule_waits_for_five_finished_runs(bench: dict[str, ModuleType]) -> None:
     flat = [[level] * 4 for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
     made = table(bench, *flat, [0.25] * 4, [0.35, 0.1, 0.1, 0.1])
-    assert judged(bench, bench["opponents"].Median(), made) == [4, 4, 4, 4, 4, 1, 4]  # its best so far counts
+    assert judged(bench, bench["baselines"].Median(), made) == [4, 4, 4, 4, 4, 1, 4]  # its best so far counts
 
 
 def test_asha_keeps_the_best_of_those_that_came_to_a_rung(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *([level] * 4 for level in (0.5, 0.4, 0.6, 0.5, 0.55)))
     # rungs at a quarter and a half of the run; a run goes on among the best half there, the first one always
-    assert judged(bench, bench["opponents"].Asha(2), made) == [4, 1, 4, 2, 4]
+    assert judged(bench, bench["baselines"].Asha(2), made) == [4, 1, 4, 2, 4]
 
 
 def test_halving_pauses_and_takes_up_again(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *([level] * 4 for level in (0.1, 0.4, 0.3, 0.2)))
-    stretches = searched(bench, bench["opponents"].Halving(2), made)
+    stretches = searched(bench, bench["baselines"].Halving(2), made)
     assert stretches == [(0, 0, 1), (1, 0, 1), (2, 0, 1), (3, 0, 1), (1, 1, 2), (2, 1, 2), (1, 2, 4)]
-    hyper = searched(bench, bench["opponents"].Halving(2, hyperband=True), table(bench, *np.zeros((11, 4))))
+    hyper = searched(bench, bench["baselines"].Halving(2, hyperband=True), table(bench, *np.zeros((11, 4))))
     assert len({run for run, _, _ in hyper}) == 11 and max(last for _, _, last in hyper) == 4
 
 
 def test_epochs_trains_three_to_the_end_and_knows_what_that_costs(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *([level] * 4 for level in (0.1, 0.4, 0.3, 0.2, 0.5)))
-    every = searched(bench, bench["opponents"].Epochs(1), made)
+    every = searched(bench, bench["baselines"].Epochs(1), made)
     assert every[:5] == [(run, 0, 1) for run in range(5)] and {run for run, _, _ in every[5:]} == {4, 1, 2}
-    tight = list(bench["opponents"].Epochs(1).play(made, np.arange(5), 3.25))
+    tight = list(bench["baselines"].Epochs(1).play(made, np.arange(5), 3.25))
     assert sum(bench["replay"].cost(made, each) for each in tight) <= 3.25
     assert len({each.run for each in tight}) == 4
 
@@ -327,7 +325,7 @@ def test_the_front_is_what_playing_i_epoch_gives(bench: dict[str, ModuleType]) -
     work, regret = bench["scores"].front(made, orders)
     for i in range(1, made.longest):
         for o, order in enumerate(orders):
-            stretches = bench["opponents"].Epochs(i).play(made, order, None)
+            stretches = bench["baselines"].Epochs(i).play(made, order, None)
             assert bench["scores"].outcome(made, stretches, order) == pytest.approx((work[i - 1, o], regret[i - 1, o]))
 
 
@@ -355,7 +353,7 @@ def made_up(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
             y = 0.9 - draw.uniform(0, 0.7) - 0.2 / np.arange(1, 11) + draw.normal(0, 0.004, 10)
             facts = dict(name="val/accuracy", metric=UNIT, t=np.arange(1.0, 11))
             found.append(
-                bench["contest.terms"].RealCurve(source=source, task=task, run=str(run), y=np.clip(y, 0, 1), **facts)
+                bench["data.curve"].RealCurve(source=source, task=task, run=str(run), y=np.clip(y, 0, 1), **facts)
             )
     return found
 
@@ -368,7 +366,9 @@ def test_a_quick_run_from_end_to_end(
 
     def run() -> int:
         return int(
-            bench["stopping"].main(told, read=lambda source, **how: made_up(bench, source, **how), sources=["some"])
+            bench["stopping.search"].main(
+                told, read=lambda source, **how: made_up(bench, source, **how), sources=["some"]
+            )
         )
 
     assert run() == 0
@@ -380,7 +380,7 @@ def test_a_quick_run_from_end_to_end(
     assert some["rules"]["oracle"]["regret"] == 0 and some["rules"]["oracle"]["speed_up"] > 1.5
     assert all(0 <= each["harmed"] <= 1 for each in some["rules"].values())
     printed = capsys.readouterr().out
-    for name in bench["reports.stopping"].TABLES:
+    for name in bench["report.stopping"].TABLES:
         assert f"\n{name}\n|" in printed
     assert run() == 0  # goes on from its rows
     assert "1 tables, 0 of them played" in capsys.readouterr().out
@@ -391,10 +391,10 @@ def test_a_quick_run_from_end_to_end(
         asked.append(split)
         return made_up(bench, source)
 
-    assert bench["stopping"].main([*told, "--split", "test"], read=read, sources=["some"]) == 0
+    assert bench["stopping.search"].main([*told, "--split", "test"], read=read, sources=["some"]) == 0
     assert asked == ["test"] and json.loads((tmp_path / "test.json").read_text())["settings"]["split"] == "test"
 
 
 def test_no_curves_is_said(bench: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench["stopping"].main([], sources=[]) == 1
+    assert bench["stopping.search"].main([], sources=[]) == 1
     assert "no real curves" in capsys.readouterr().out

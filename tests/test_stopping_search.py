@@ -21,25 +21,25 @@ UNIT = Metric("max", bounds=(0, 1))
 def bench() -> dict[str, ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        names = ("stopping_search", "searches.table", "contest.terms", "reports.stopping")
+        names = ("stopping.parallel", "stopping.table", "data.curve", "report.stopping")
         return {name: importlib.import_module(name) for name in names}
 
 
 def table(bench: dict[str, ModuleType], *runs: tuple[list[float], list[float]]) -> Any:
     """Runs of (values, work after each point); whose work ends before 1 diverged."""
     made = [
-        bench["searches.table"].Run(
+        bench["stopping.table"].Run(
             np.arange(1.0, len(y) + 1), np.array(y), np.array(work), diverged=work[-1] < 1, horizon=4.0
         )
         for y, work in runs
     ]
-    return bench["searches.table"].Table("made-up", "task", "metric", UNIT, made)
+    return bench["stopping.table"].Table("made-up", "task", "metric", UNIT, made)
 
 
 def test_points_come_in_the_order_of_the_clock(bench: dict[str, ModuleType]) -> None:
     """Whatever runs are drawn, they are all alike: two workers take turns, and share the budget."""
     made = table(bench, *[([0.1, 0.2, 0.3, 0.4], [0.25, 0.5, 0.75, 1.0])] * 3)
-    found = bench["stopping_search"].search(made, optuna.pruners.NopPruner(), seed=0, workers=2, budget=3.0)
+    found = bench["stopping.parallel"].search(made, optuna.pruners.NopPruner(), seed=0, workers=2, budget=3.0)
     assert found.trace.spent == pytest.approx(np.arange(1, 13) / 4)
     assert found.trace.best.tolist() == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, *[0.4] * 6]
     assert (found.trials, found.pruned, len(found.seconds)) == (4, 0, 12)
@@ -54,7 +54,7 @@ def test_a_search_can_be_repeated_with_hyperband_which_draws_its_brackets_by_the
         for top in tops
     ]
     found = [
-        bench["stopping_search"].search(
+        bench["stopping.parallel"].search(
             table(bench, *runs), optuna.pruners.HyperbandPruner(max_resource=points), seed=1, workers=2, budget=30.0
         )
         for _ in range(2)
@@ -65,14 +65,14 @@ def test_a_search_can_be_repeated_with_hyperband_which_draws_its_brackets_by_the
 
 def test_a_diverged_run_fails_and_a_pruned_one_makes_room(bench: dict[str, ModuleType]) -> None:
     made = table(bench, *[([0.9, 0.8], [0.25, 0.5])] * 3)
-    found = bench["stopping_search"].search(made, optuna.pruners.NopPruner(), seed=0, workers=1, budget=1.5)
+    found = bench["stopping.parallel"].search(made, optuna.pruners.NopPruner(), seed=0, workers=1, budget=1.5)
     assert (found.trials, found.pruned) == (4, 0)  # three that failed, and the one that would come next
 
     class Always(optuna.pruners.BasePruner):  # type: ignore[misc]
         def prune(self, study: Any, trial: Any) -> bool:
             return True
 
-    found = bench["stopping_search"].search(made, Always(), seed=0, workers=1, budget=1.5)
+    found = bench["stopping.parallel"].search(made, Always(), seed=0, workers=1, budget=1.5)
     assert found.pruned == 6 == found.trials - 1
 
 
@@ -83,14 +83,14 @@ def test_a_quick_run_from_end_to_end(
     for run in range(24):
         y = np.clip(0.9 - draw.uniform(0, 0.7) - 0.2 / np.arange(1, 9) + draw.normal(0, 0.004, 8), 0, 1)
         facts = dict(name="val/accuracy", metric=UNIT, t=np.arange(1.0, 9))
-        curves.append(bench["contest.terms"].RealCurve(source="some", task="a", run=str(run), y=y, **facts))
+        curves.append(bench["data.curve"].RealCurve(source="some", task="a", run=str(run), y=y, **facts))
     out = tmp_path / "search.json"
     told = ["--quick", "--out", str(out), "--studies", "2"]
-    assert bench["stopping_search"].main(told, read=lambda *_, **__: curves, sources=["some"]) == 0
+    assert bench["stopping.parallel"].main(told, read=lambda *_, **__: curves, sources=["some"]) == 0
     whole = json.loads(out.read_text())
-    assert whole["complete"] and set(whole["results"]["all"]) == set(bench["stopping_search"].PRUNERS)
+    assert whole["complete"] and set(whole["results"]["all"]) == set(bench["stopping.parallel"].PRUNERS)
     assert whole["results"]["all"]["NopPruner"]["speed_up"] == 1
     assert whole["results"]["all"]["LearningCurvePruner, each look at 0.1"]["pruned"] > 0
     assert "| NopPruner" in capsys.readouterr().out
-    rows = bench["reports.stopping"].search(whole["results"])
+    rows = bench["report.stopping"].search(whole["results"])
     assert len({len(row) for row in rows}) == 1

@@ -34,11 +34,13 @@ ALLOWED = {  # folder -> parts of the project that it may import, besides itself
 # `lcpfn` itself is open only to those after it.
 TIERS = (
     ("arrays", "files", "frozen", "metric", "names"),
-    ("distributions", "network"),
     ("curve",),
-    ("logs",),
+    ("logs", "context"),
+    ("query",),
+    ("distributions", "network"),
     ("belief",),
-    ("clock", "context", "inference", "taming", "surprise"),
+    ("clock", "engine", "prepare", "surprise"),
+    ("inference",),
     ("pfn", "stream"),
     ("mcmc", "others"),
     ("__init__",),
@@ -180,7 +182,7 @@ def test_imports_do_not_run_in_circles() -> None:
         ("lcpfn/plot.py", "import training.loop"),
         ("lcpfn/stopping/stopper.py", "from lcpfn.integrations import optuna"),
         ("tests/test_pfn.py", "from benchmarks import report"),
-        ("benchmarks/report.py", "import tests.contracts"),
+        ("benchmarks/report/documents.py", "import tests.contracts"),
     ],
 )
 def test_a_wrong_import_is_found(path: str, statement: str) -> None:
@@ -196,7 +198,7 @@ def test_a_wrong_import_is_found(path: str, statement: str) -> None:
         ("lcpfn/cli/parser.py", "import lcpfn\nimport torch"),
         ("lcpfn/integrations/optuna.py", "from lcpfn.stopping import Policy"),
         ("priors/paper.py", "from lcpfn.priors.curves import Curves"),
-        ("benchmarks/report.py", "import lcpfn.training"),
+        ("benchmarks/report/documents.py", "import lcpfn.training"),
         ("tests/test_pfn.py", "import contracts"),
     ],
 )
@@ -287,7 +289,8 @@ def test_public_things_are_documented() -> None:
 
 
 def test_the_tree_speaks_of_no_machine() -> None:
-    top = [path for path in ROOT.iterdir() if path.is_file()] + [ROOT / ".ci" / "run"]
+    top = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]  # a file in a work tree
+    top.append(ROOT / ".ci" / "run")
     inside = [path for name in FOLDERS for path in (ROOT / name).rglob("*") if "__pycache__" not in path.parts]
     wrong = [
         f"{place(path, number)}: {line.strip()[:100]}"

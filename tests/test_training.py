@@ -14,8 +14,8 @@ import torch
 from safetensors.numpy import load_file
 
 from lcpfn import Checkpoint
-from lcpfn.network.config import KINDS
 from lcpfn.priors import Paper
+from lcpfn.query import KINDS
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, Run, train
 from lcpfn.training.command import main, options, parser
 from lcpfn.training.grids import draw_times

@@ -18,7 +18,7 @@ with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     training_speed, opponent, rows, report, memory = (
         importlib.import_module(name)
-        for name in ("training_speed", "training_opponent", "reports.training", "report", "memory")
+        for name in ("speed.training", "speed.original_training", "report.training", "report.documents", "speed.memory")
     )
 
 

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     samplers, versus, rows, exam, report = (
-        importlib.import_module(name) for name in ("samplers", "versus_mcmc", "reports.mcmc", "exam", "report")
+        importlib.import_module(name)
+        for name in ("mcmc.samplers", "mcmc.comparison", "report.mcmc", "prior.exam", "report.documents")
     )
 
 CUT = 40

@@ -34,7 +34,7 @@ def highest(engine: PFN, prior: Prior, count: int, *, random: torch.Generator) -
         random: where they come from.
     """
     if isinstance(prior, RunPrior):
-        return _of_runs(engine, prior.sample_runs(count, engine.engine.config.limit, 1, generator=random))
+        return _of_runs(engine, prior.sample_runs(count, engine.inference.config.limit, 1, generator=random))
     drawn = prior.sample(count, torch.arange(1.0, LENGTH + 1), generator=random)
     noisy = _metric(1.0, *prior.bounds, overshoot=True)  # its noise carries y past the bounds of the signal
     return engine.surprise(np.where(drawn.seen, drawn.y, np.nan), metric=noisy).log_e.max(-1)
@@ -42,7 +42,7 @@ def highest(engine: PFN, prior: Prior, count: int, *, random: torch.Generator) -
 
 def _of_runs(engine: PFN, runs: Curves) -> np.ndarray:
     """Of what a network may see of each run; runs of equal metrics are asked about together."""
-    limit = engine.engine.config.limit
+    limit = engine.inference.config.limit
     y = torch.where(runs.seen & torch.isfinite(runs.y), runs.y, torch.nan)[:, :limit].double().numpy()
     t = runs.t[:, :limit].double().numpy()
     assert runs.lower is not None and runs.upper is not None and runs.sign is not None and runs.horizon is not None

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, Frame, query_features
+from lcpfn.query import KINDS
 
 TIME = (0, 1, 4)  # the features of a query that know its own time alone, whatever was seen
 
@@ -102,7 +103,7 @@ class OriginalTransformer(nn.Module):
             t: (B, T) times of the points.
             after: (B, P) points that each query may know, the same for all curves.
             t_query: (B, P) times that are asked about.
-            kinds: (P,) or (1,) places in `lcpfn.network.config.KINDS`.
+            kinds: (P,) or (1,) places in `lcpfn.query.KINDS`.
             end: not read: on a clock all runs end together.
 
         Returns:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcpfn.network.config import KINDS, OUTCOMES
+from lcpfn.network.config import OUTCOMES
 from lcpfn.priors import Curves
+from lcpfn.query import KINDS
 
 EARLY = 1.5  # questions about runs: the share of the run that is seen is a uniform number to this power
 EXPLODED = 30.0  # a value so many gains worse than all before is no answer: divergence is an outcome of its own
@@ -69,7 +70,7 @@ def draw(
     Args:
         curves: (B, T) curves for which higher is better.
         questions: P.
-        shares: of the kinds in the order of `lcpfn.network.config.KINDS`.
+        shares: of the kinds in the order of `lcpfn.query.KINDS`.
         generator: on the curves' device.
         one_cut: all questions of the batch share one cut-off of at least one point, as the original layout needs.
     """
@@ -117,7 +118,7 @@ def draw_of_runs(
     Args:
         curves: (B, T) runs for which higher is better.
         questions: P.
-        shares: of the kinds in the order of `lcpfn.network.config.KINDS`.
+        shares: of the kinds in the order of `lcpfn.query.KINDS`.
         limit: most points that may be seen.
         generator: on the curves' device.
         outcomes: number of questions more, about whether the run has diverged by the asked time.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lcpfn.network.config import KINDS
 from lcpfn.priors import Curves
+from lcpfn.query import KINDS
 from lcpfn.training.questions import Questions
 
 LogDensity = Callable[..., Tensor]  # of curves, after, t_query, answer; for questions of several kinds also of kinds

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lcpfn.network.config import KINDS, ModelConfig
+from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates, Frame, query_features
+from lcpfn.query import KINDS
 
 
 class Attention(nn.Module):
@@ -95,7 +96,7 @@ class Transformer(nn.Module):
             t: (B, T) times of the points.
             after: (B, P) points that each query may know.
             t_query: (B, P) times that are asked about.
-            kinds: (P,) or (1,) places in `lcpfn.network.config.KINDS`.
+            kinds: (P,) or (1,) places in `lcpfn.query.KINDS`.
             end: (B,) times at which the runs end, NaN where that is not known; only coordinates with ends read it.
 
         Returns:
@@ -121,7 +122,7 @@ class Transformer(nn.Module):
         Args:
             states: (B, P, E) the encoder's state after the points that each query may know.
             features: (B, P, F) query features.
-            kinds: (P,) places in `lcpfn.network.config.KINDS`.
+            kinds: (P,) places in `lcpfn.query.KINDS`.
 
         Returns:
             (B, P, outputs), float32.

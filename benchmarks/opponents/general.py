@@ -55,7 +55,7 @@ class ExponentialSmoothing:
         metric: Metric,
         horizon: Sequence[float],
     ) -> list[Belief]:
-        """See `contest.Method`."""
+        """See `opponents.method.Method`."""
         return each(self._forecast, y, t_query, t, kind, metric)
 
     def _forecast(self, prefix: Prefix, asked: np.ndarray, kind: str) -> Belief:

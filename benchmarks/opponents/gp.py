@@ -50,7 +50,7 @@ class GaussianProcess:
         metric: Metric,
         horizon: Sequence[float],
     ) -> list[Belief]:
-        """See `contest.Method`."""
+        """See `opponents.method.Method`."""
         return each(self._forecast, y, t_query, t, kind, metric)
 
     def _forecast(self, prefix: Prefix, asked: np.ndarray, kind: str) -> Belief:

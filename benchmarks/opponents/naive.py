@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from contest.terms import RealCurve
+from data.curve import RealCurve
 from scipy.special import stdtrit
 from scipy.stats import chi2
 
@@ -78,7 +78,7 @@ class LastValue:
         metric: Metric,
         horizon: Sequence[float],
     ) -> list[Belief]:
-        """See `contest.Method`."""
+        """See `opponents.method.Method`."""
         out = []
         for values, asked, times, end in zip(y, t_query, t, horizon):
             x, asked = metric.sign * np.asarray(values, dtype=np.float64), np.asarray(asked, dtype=np.float64)
@@ -195,7 +195,7 @@ class LinearLogT:
         metric: Metric,
         horizon: Sequence[float],
     ) -> list[Belief]:
-        """See `contest.Method`."""
+        """See `opponents.method.Method`."""
         return each(self._forecast, y, t_query, t, kind, metric)
 
     def _forecast(self, prefix: Prefix, asked: np.ndarray, kind: str) -> Belief:

@@ -12,15 +12,15 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from exam import OriginalAnswers
+from prior.exam import OriginalAnswers
 
 from lcpfn.belief import Belief
 from lcpfn.context import read_context, thin
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.config import KINDS
 from lcpfn.network.coordinates import frame
 from lcpfn.pfn import PFN, locate
+from lcpfn.query import KINDS
 from opponents.normalise import UNIT, Normaliser
 
 CLOCK = (1.0, 100.0)  # what networks of the paper's prior know of time
@@ -65,7 +65,7 @@ class Normalised:
         metric: Metric,
         horizon: Sequence[float],
     ) -> list[Belief]:
-        """See `contest.Method`."""
+        """See `opponents.method.Method`."""
         ask = kind if self.best else "value"
         maps, units, times, asked = [], [], [], []
         for values, seen, queries, end in zip(y, t, t_query, horizon):
@@ -111,7 +111,7 @@ class Direct:
         metric: Metric,
         horizon: Sequence[float],
     ) -> list[Belief]:
-        """See `contest.Method`."""
+        """See `opponents.method.Method`."""
         asked = [np.asarray(part, dtype=np.float64) for part in t_query]
         ends = np.asarray(horizon, dtype=np.float64)
         whole = self.engine.predict(list(y), padded(asked), t=list(t), kind=kind, metric=metric, run_end=ends)
@@ -161,9 +161,9 @@ def ours(name: str = "paper-small") -> Normalised | Direct:
     engine = PFN(Checkpoint.read(path))
     settings = {"checkpoint": path.name, "sha256": digest(path)}
     label = f"ours:{path.stem if path.stem != 'checkpoint' else path.resolve().parent.name}"
-    if engine.engine.coordinates.bounded:
+    if engine.inference.coordinates.bounded:
         return Normalised(label, engine, settings)
-    return (Foretelling if engine.engine.config.divergence else Direct)(label, engine, settings)
+    return (Foretelling if engine.inference.config.divergence else Direct)(label, engine, settings)
 
 
 def published() -> Normalised:

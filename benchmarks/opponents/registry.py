@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from contest.terms import Method
+from opponents.method import Method
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from lcpfn.calibration.ranks import Predicts, joint_draws, tarp
 from lcpfn.calibration.reliability import reliability
 from lcpfn.calibration.report import JOINT, Calibration, Report
 from lcpfn.metric import Metric
-from lcpfn.network.config import KINDS
+from lcpfn.query import KINDS
 
 CUTS = (10, 20, 40, 80)  # points seen: the columns of the LC-PFN paper
 ASKED = 5  # random later times of each curve, at each cut-off

@@ -15,8 +15,8 @@ from lcpfn.calibration import calibrate as judge
 from lcpfn.calibration.report import JOINT
 from lcpfn.cli.commands import _require
 from lcpfn.metric import Metric
-from lcpfn.network.config import KINDS
 from lcpfn.pfn import load
+from lcpfn.query import KINDS
 
 LENGTH = 100  # points of a curve
 

@@ -246,7 +246,7 @@ def _metric(options: Namespace, curve: table.Curve, pfn: PFN) -> tuple[Metric, d
     bounds = options.bounds or default.bounds
     if options.bounds is None and named is not None and named.bounds != (None, None):
         bounds, assumed["bounds"] = named.bounds, "name"
-        if None in bounds and pfn.engine.coordinates.bounded:
+        if None in bounds and pfn.inference.coordinates.bounded:
             raise ValueError(_open(curve, bounds))
     return replace(default, direction=direction, bounds=bounds), assumed
 

@@ -2,7 +2,7 @@
 
 Each is the validation accuracy, after each of 100 epochs, of a small network that learns to read scikit-learn's digits
 (8 x 8 pixels) through noise: trained by SGD with momentum on one half of the images, with new noise in every epoch, and
-judged on the 899 images of the other half. `benchmarks/record_demo.py` makes them; recorded with seed 0, Python 3.11.7,
+judged on the 899 images of the other half. `benchmarks/data/demo.py` makes them; recorded with seed 0, Python 3.11.7,
 NumPy 2.4.6, scikit-learn 1.9.1. The settings were chosen by the shape of the curves, before any forecast of them.
 """
 

@@ -65,7 +65,7 @@ def causal_predictor(
         raise ValueError(f"t must be {horizon} increasing times, one a column, and the horizon 2 or more, got {times}")
     if kind not in ("value", "best"):
         raise ValueError(f'kind must be "value" or "best", got {kind!r}')
-    limit = pfn.engine.config.limit
+    limit = pfn.inference.config.limit
     read = np.arange(horizon) if horizon <= limit else np.arange(limit) * (horizon - 1) // (limit - 1)
     sign = -1.0 if (measured.sign > 0 if negated is None else negated) else 1.0
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcpfn.belief import Belief
-from lcpfn.frozen import take
 from lcpfn.mcmc.diagnostics import Diagnostics
 from lcpfn.priors.combination import Combination
 
@@ -28,9 +27,7 @@ class SampledBelief(Belief):
     diagnostics: Diagnostics
 
     def __getitem__(self, index: Any) -> Self:
-        location, scale, t = (take(part, index) for part in (self.location, self.scale, self.t))
-        told = self.diagnostics[index]
-        return replace(self, law=self.law[index], location=location, scale=scale, t=t, diagnostics=told)
+        return replace(super().__getitem__(index), diagnostics=self.diagnostics[index])
 
 
 @dataclass(frozen=True, eq=False)

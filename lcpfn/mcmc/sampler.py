@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lcpfn.clock import on_clock
-from lcpfn.context import Context, read_context, read_end, read_query
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
+from lcpfn.prepare import World, prepare
 
 try:
     import jax
@@ -134,25 +133,32 @@ class MCMC:
         Warns:
             ConvergenceWarning: where the diagnostics are bad.
         """
-        metric = self._check_metric(metric)
-        context = read_end(run_end, read_context(y, t=t, metric=metric))
-        asked = read_query(t_query, horizon, context, kind)
-        clocked_context, clocked = on_clock(
-            context, asked, (1.0, float(self.prior.horizon)), stretch=stretch_time, name="prior"
+        question = prepare(
+            World(self.metric, (1.0, float(self.prior.horizon)), name="prior"),
+            y,
+            t_query,
+            horizon=horizon,
+            t=t,
+            kind=kind,
+            metric=metric,
+            run_end=run_end,
+            stretch_time=stretch_time,
         )
+        metric, points, asked, clocked = question.metric, question.points, question.asked_user, question.asked
         low, high = metric.upward_bounds
-        parts, told = [], []
-        for i, count in enumerate(context.count):
-            x = np.round((metric.sign * context.y[i, :count] - low) / (high - low), DIGITS)
-            posterior = self.sample(x, clocked_context.t[i, :count])
-            steps = _steps(context, asked, clocked, i)
-            seed = np.random.default_rng([self.seed, _digest(x, clocked_context.t[i, :count])])
+        parts, judgements = [], []
+        for i, count in enumerate(points.count):
+            x, at = np.round((metric.sign * points.y[i, :count] - low) / (high - low), DIGITS), points.t[i, :count]
+            posterior = self.sample(x, at)
+            last = float(question.t_user[i, count - 1]) if count else 0.0
+            steps = _steps(last, points.step, asked[i], clocked[i])
+            seed = np.random.default_rng([self.seed, _digest(x, at)])
             means, stds = posterior.components(clocked[i], kind, steps, seed)
             parts.append((np.broadcast_to(posterior.log_weights, means.shape), means, stds))
-            told.append(self._diagnose(posterior, clocked[i], seed))
+            judgements.append(self._diagnose(posterior, clocked[i], seed))
         laws = _stacked(parts)
         shape = asked.shape
-        diagnostics = Diagnostics(**{name: np.stack([each[name] for each in told]) for name in told[0]})
+        diagnostics = Diagnostics(**{name: np.stack([each[name] for each in judgements]) for name in judgements[0]})
         warn(diagnostics)
         belief = SampledBelief(
             Mixture(*laws),
@@ -163,7 +169,7 @@ class MCMC:
             t=np.array(asked),
             diagnostics=diagnostics,
         )
-        return belief[0] if context.single else belief
+        return belief[0] if points.single else belief
 
     def sample(self, y: Any, t: Any = None) -> Posterior:
         """Draws of the posterior of one curve in the prior's own unit and time.
@@ -286,7 +292,7 @@ class MCMC:
                 rows.append([max(r_hat_q), *map(min, sizes)])
             r_hat, bulk, tail = np.array(rows).T[:, nearest]
             bulk, tail = bulk * posterior.inside, tail * posterior.inside
-        told = {
+        found = {
             "r_hat": r_hat,
             "ess_bulk": bulk,
             "ess_tail": tail,
@@ -298,32 +304,26 @@ class MCMC:
             "spread": posterior.spread(t, generator),
             "log_evidence": posterior.log_evidence,
         }
-        return {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (size,)) for name, value in told.items()}
-
-    def _check_metric(self, metric: Metric | None) -> Metric:
-        if metric is None:
-            return self.metric
-        if not isinstance(metric, Metric):
-            raise TypeError(f'metric must be a lcpfn.Metric, got {metric!r}; write Metric("min", bounds=(0, 1))')
-        if None in metric.bounds:
-            raise ValueError(
-                f"this prior needs both bounds of a metric, got bounds={metric.bounds}; give them, as in "
-                'Metric("min", bounds=(0, 1))'
-            )
-        return metric
+        return {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (size,)) for name, value in found.items()}
 
 
-def _steps(context: Context, asked: np.ndarray, clocked: np.ndarray, i: int) -> np.ndarray:
-    """Times on the clock at which curve i will be measured, up to the last asked one."""
-    if not asked.shape[1]:
+def _steps(last: float, step: float, asked: np.ndarray, clocked: np.ndarray) -> np.ndarray:
+    """Times on the clock at which a curve will be measured, up to the last asked one.
+
+    Args:
+        last: time of its last point on the user's clock.
+        step: between two measurements on the user's clock.
+        asked: (Q,) asked times on the user's clock.
+        clocked: (Q,) the same on the prior's clock.
+    """
+    if not len(asked):
         return np.empty(0)
-    last = context.last[i] if context.count[i] else 0.0
-    steps = np.arange(last + context.step, asked[i].max() + 1e-9, context.step)
-    if len(np.unique(asked[i])) > 1:  # the map onto the clock is linear
-        a, b = np.argmin(asked[i]), np.argmax(asked[i])
-        slope = (clocked[i, b] - clocked[i, a]) / (asked[i, b] - asked[i, a])
-        return clocked[i, a] + (steps - asked[i, a]) * slope
-    return steps - asked[i, 0] + clocked[i, 0] if np.allclose(asked[i], clocked[i]) else clocked[i]
+    steps = np.arange(last + step, asked.max() + 1e-9, step)
+    if len(np.unique(asked)) > 1:  # the map onto the clock is linear
+        a, b = np.argmin(asked), np.argmax(asked)
+        slope = (clocked[b] - clocked[a]) / (asked[b] - asked[a])
+        return clocked[a] + (steps - asked[a]) * slope
+    return steps - asked[0] + clocked[0] if np.allclose(asked, clocked) else clocked
 
 
 def _points(y: np.ndarray, t: np.ndarray, horizon: int) -> Points:

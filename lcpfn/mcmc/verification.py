@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcpfn.belief import Belief
-from lcpfn.context import read_context
 from lcpfn.frozen import frozen
 from lcpfn.mcmc.diagnostics import MAX_SPREAD, ConvergenceWarning
 from lcpfn.mcmc.posterior import SampledBelief
 from lcpfn.mcmc.sampler import MCMC, SMC, Sampler
 from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
+from lcpfn.priors import by_name
 from lcpfn.priors.combination import Combination
 
 REFERENCE = SMC(particles=4096, runs=4)
@@ -99,7 +98,7 @@ def verify(
 
     Args:
         pfn: the network.
-        y: (T,) one curve; this and what follows up to stretch_time as for `PFN.predict`.
+        y: one curve, a `lcpfn.Curve` or (T,) values; this and what follows up to stretch_time as for `PFN.predict`.
         t_query: (Q,) times to be asked about, or
         horizon: all later steps up to this one.
         t: (T,) times.
@@ -116,22 +115,17 @@ def verify(
     Example:
         >>> import lcpfn
         >>> y = [0.2, 0.34, 0.41, 0.48, 0.5, 0.55]
-        >>> told = lcpfn.load("paper").verify(y, [20, 50], sampler=SMC(particles=1024, runs=4))
-        >>> bool(told.odds.max() < 0.1)
+        >>> verification = verify(lcpfn.load("paper"), y, [20, 50], sampler=SMC(particles=1024, runs=4))
+        >>> bool(verification.odds.max() < 0.1)
         True
     """
     network = pfn.predict(y, t_query, horizon=horizon, t=t, kind=kind, metric=metric, stretch_time=stretch_time)
     if len(network.shape) != 1:
         raise ValueError(f"verify takes one curve (T,), got a batch of {network.shape[0]}; call it for each")
     engine = MCMC(prior or _prior(pfn), sampler=sampler, seed=seed)
-    wanted = network.metric
-    known = read_context(y, t=t, metric=wanted)
-    times = known.t[0, : known.count[0]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the verdict says it
-        reference = engine.predict(
-            known.y[0, : known.count[0]], network.t, t=times, kind=kind, metric=wanted, stretch_time=stretch_time
-        )
+        reference = engine.predict(y, network.t, t=t, kind=kind, metric=network.metric, stretch_time=stretch_time)
     generator = np.random.default_rng([seed, 1])
     draws = reference.sample(DRAWS, generator=generator)  # (DRAWS, Q)
     logs = reference.log_prob(draws) - network.log_prob(draws)
@@ -152,11 +146,11 @@ def _prior(pfn: PFN) -> Combination:
     Raises:
         ValueError: if it cannot be sampled by MCMC.
     """
-    told = pfn.checkpoint.provenance.get("prior", {})
-    made = import_module("lcpfn.priors").by_name(told.get("name", ""), told.get("parameters"))
-    if not isinstance(made, Combination):
+    named = pfn.checkpoint.provenance.get("prior", {})
+    prior = by_name(named.get("name", ""), named.get("parameters"))
+    if not isinstance(prior, Combination):
         raise ValueError(
             f"a reference needs a prior whose density can be sampled, as paper or domhan; this network's prior is "
-            f"{told.get('name')!r}. Name another with prior=, or calibrate on its own curves instead"
+            f"{named.get('name')!r}. Name another with prior=, or calibrate on its own curves instead"
         )
-    return made
+    return prior

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 LAYOUTS = ("causal", "original")
 HEADS = ("mixture", "bars")
-KINDS = ("value", "signal", "best")  # a query's kind is its place in this tuple
 OUTCOMES = ("goes on", "exploded", "broke off")  # of a run by the asked time; the last two are divergence
 
 

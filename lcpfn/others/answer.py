@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from lcpfn.others.question import Question
 from lcpfn.others import recalibration
+from lcpfn.others.question import Question, novelty
 from lcpfn.others.recalibration import Recalibration
 from lcpfn.others.regression import Regression
-from lcpfn.others.weights import grid, weigh
+from lcpfn.others.weights import abroad, grid, weigh
 
 Array = NDArray[np.float64]
 
@@ -37,6 +37,8 @@ class Answer:
         pool_shift: of the normal scores of the whole pool.
         pool_stretch: of the same.
         experts: weight of each expert by name.
+        diverged: as of the question.
+        others: runs that the question knew, with those that have diverged.
     """
 
     network: float
@@ -49,10 +51,16 @@ class Answer:
     pool_shift: float
     pool_stretch: float
     experts: dict[str, float]
+    diverged: tuple[int, int]
+    others: int
 
 
 def answer(question: Question) -> Answer:
     """The pool, with weights by how each expert would have forecast the other runs from the rest."""
+    seen = question.diverged, len(question.truth) + sum(question.diverged)
+    if not len(question.truth):
+        nothing = np.empty(0)
+        return Answer(1.0, 0.0, 0.0, 1.0, nothing, nothing, nothing, 0.0, 1.0, {"network": 1.0}, *seen)
     fresh = Recalibration.of(question.score, question.known, recalibration.OF_NETWORK)
     names: tuple[str, ...] = ("network", "recalibrated")
     if len(question.truth) < 2:
@@ -60,7 +68,7 @@ def answer(question: Question) -> Answer:
         nothing = np.empty(0)
         shares = dict(zip(names, weights.tolist()))
         own = float(fresh.shift[0]), float(fresh.stretch[0])
-        return Answer(*weights.tolist(), *own, nothing, nothing, nothing, 0.0, 1.0, shares)
+        return Answer(*weights.tolist(), *own, nothing, nothing, nothing, 0.0, 1.0, shares, *seen)
     regression = Regression.of(question)
     names += regression.names
     values, unit = grid(question)
@@ -70,6 +78,7 @@ def answer(question: Question) -> Answer:
     pooled = np.einsum("k,nkg->ng", weights, cdf[1:])
     below = [np.interp(end, values, row) for end, row in zip(question.truth, pooled)]
     last = Recalibration.of(ndtri(np.clip(below, SURE, 1 - SURE)), question.known, recalibration.OF_POOL)
+    weights = abroad(names, weights, novelty(question.features()))
     inner = (weights[2:, None] * regression.weights[0]).ravel()
     return Answer(
         float(weights[0]),
@@ -82,4 +91,5 @@ def answer(question: Question) -> Answer:
         float(last.shift[0]),
         float(last.stretch[0]),
         dict(zip(names, weights.tolist())),
+        *seen,
     )

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from lcpfn.belief import Belief
 from lcpfn.context import Context, thin
-from lcpfn.inference import Engine
+from lcpfn.engine import Engine
+from lcpfn.inference import Inference
 from lcpfn.metric import Metric
-from lcpfn.taming import tamed
+from lcpfn.prepare import tamed
 
 Array = NDArray[np.float64]
 
@@ -57,18 +58,27 @@ _Kept = OrderedDict[tuple[bytes, Metric], _Encoding]
 _KEPT: weakref.WeakKeyDictionary[Any, _Kept] = weakref.WeakKeyDictionary()  # by network: searches share them
 
 
-def forecast(pfn: Any, prefixes: Sequence[Prefix], asked: Array, kind: str, metric: Metric) -> Belief:
+def forecast(
+    pfn: Engine,
+    prefixes: Sequence[Prefix],
+    asked: Array,
+    kind: str,
+    metric: Metric,
+    *,
+    stretch_time: bool = False,
+) -> Belief:
     """The beliefs (N, Q) of an engine after each prefix about times asked (N, Q), as its `predict` gives them.
 
     Args:
-        pfn: the engine; of one that is no network nothing is kept.
+        pfn: the engine; only of a network without a clock of its own something is kept.
         prefixes: N, of one point at least.
         asked: times in the user's unit.
         kind: of the questions.
         metric: of all runs.
+        stretch_time: as for `predict`.
     """
-    engine = getattr(pfn, "engine", None)
-    if not isinstance(engine, Engine) or engine.coordinates.bounded:
+    inference = getattr(pfn, "inference", None)
+    if not isinstance(inference, Inference) or inference.coordinates.times == "absolute":
         return pfn.predict(
             [prefix.y[: prefix.count] for prefix in prefixes],
             asked,
@@ -76,54 +86,50 @@ def forecast(pfn: Any, prefixes: Sequence[Prefix], asked: Array, kind: str, metr
             kind=kind,
             metric=metric,
             run_end=np.array([prefix.end for prefix in prefixes]),
+            stretch_time=stretch_time,
         )
-    seen = [_prepared(prefix, engine, metric) for prefix in prefixes]
-    kept = _KEPT.setdefault(pfn, OrderedDict())
-    found = _encoded(engine, kept, seen, metric)
-    context = _context([(t[:count], y[:count]) for t, y, count in seen], [prefix.end for prefix in prefixes])
-    stack = np.stack if engine.device is None else engine.network.xp.stack
-    states = stack([each.states[count] for each, (_, _, count) in zip(found, seen)])[:, None]
-    after = np.broadcast_to(context.count[:, None], asked.shape)
-    raw = engine.decode(context, states, after, asked, kind)
+    seen = [_prepared(prefix, inference.config.limit, metric) for prefix in prefixes]
+    found = _encoded(inference, _KEPT.setdefault(pfn, OrderedDict()), seen, metric)
+    points = _context([(t[:count], y[:count]) for t, y, count in seen], [prefix.end for prefix in prefixes])
+    counts = points.count.tolist()
+    stack = np.stack if inference.device is None else inference.network.xp.stack
+    states = stack([each.states[count] for each, count in zip(found, counts)])[:, None]
+    after = np.broadcast_to(points.count[:, None], asked.shape)
+    raw = inference.decode(points, states, after, asked, kind)
     location, scale = (
-        np.array([getattr(each, name)[count] for each, (_, _, count) in zip(found, seen)])[:, None]
-        for name in ("location", "scale")
+        np.broadcast_to(np.array([part[count] for part, count in zip(parts, counts)])[:, None], asked.shape)
+        for parts in ([each.location for each in found], [each.scale for each in found])
     )
-    places = (np.broadcast_to(part, asked.shape) for part in (location, scale))
-    return engine.belief(engine.law(raw), *places, asked, kind, metric, engine.outcome(raw))
+    return inference.belief_of(raw, location, scale, asked, kind, metric)
 
 
-def _prepared(prefix: Prefix, engine: Engine, metric: Metric) -> tuple[Array, Array, int]:
+def _prepared(prefix: Prefix, limit: int, metric: Metric) -> tuple[Array, Array, int]:
     """What is encoded, and how much of it is seen: the whole run, unless the network would see its prefix otherwise."""
-    context = _context([(prefix.t[: prefix.count], prefix.y[: prefix.count])], [prefix.end])
-    changed = thin(tamed(context, metric), engine.config.limit)
-    if changed is context and len(prefix.t) <= engine.config.limit:
-        return prefix.t, prefix.y, prefix.count
-    t, y = changed.t[0], changed.y[0]
-    return t, y, len(t)
+    t, y, count = prefix.t, prefix.y, prefix.count
+    part = tamed(y[None, :count], np.array([count]), metric)
+    if len(t) <= limit and np.array_equal(part[0], y[:count]):
+        return t, y, count
+    points = thin(_context([(t[:count], y[:count])], [prefix.end]), limit)
+    values = tamed(points.y, points.count, metric)
+    return points.t[0], values[0], int(points.count[0])
 
 
 def _encoded(
-    engine: Engine, kept: _Kept, seen: Sequence[tuple[Array, Array, int]], metric: Metric
+    inference: Inference, kept: _Kept, seen: Sequence[tuple[Array, Array, int]], metric: Metric
 ) -> list[_Encoding]:
     keys = [(t.tobytes() + y.tobytes(), metric) for t, y, _ in seen]
     found: dict[tuple[bytes, Metric], _Encoding] = {key: kept[key] for key in keys if key in kept}
-    missing = list(OrderedDict.fromkeys(key for key in keys if key not in found))
     curves = {key: (t, y) for key, (t, y, _) in zip(keys, seen)}
-    missing.sort(key=lambda key: len(curves[key][0]))  # of like lengths in one pass: little padding
+    missing = sorted({*keys} - {*found}, key=lambda key: (len(curves[key][0]), key[0]))  # of like lengths in one pass
     for start in range(0, len(missing), AT_ONCE):
         part = missing[start : start + AT_ONCE]
-        context = _context([curves[key] for key in part], [np.nan] * len(part))
-        view = engine.view(context, metric)
-        states = engine.encode(view.tokens)
+        view = inference.view(_context([curves[key] for key in part], [np.nan] * len(part)), metric)
+        states = inference.encode(view.tokens)
         for row, key in enumerate(part):
             size = len(curves[key][0]) + 1
             own = states[row, :size]
-            found[key] = _Encoding(
-                own.copy() if engine.device is None else own.clone(),
-                view.location[row, :size].copy(),
-                view.scale[row, :size].copy(),
-            )
+            own = own.copy() if inference.device is None else own.clone()  # a view would keep the whole pass
+            found[key] = _Encoding(own, view.location[row, :size].copy(), view.scale[row, :size].copy())
     for key in keys:
         kept[key] = found[key]
         kept.move_to_end(key)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcpfn.belief import Belief
-from lcpfn.context import Context, read_context, read_end, thin
+from lcpfn.context import Context, read, thin
 from lcpfn.curve import Curve
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.distributions.pool import Pool
 from lcpfn.distributions.warped import Warped
+from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.others.answer import Answer, answer
 from lcpfn.others.runs import Run, check_clocks, read_runs
@@ -28,6 +29,7 @@ from lcpfn.surprise import RATE, Surprise
 
 Array = NDArray[np.float64]
 
+SURE_OF_OUTCOME = 10.0  # runs that the network's own probability of divergence is worth
 _NOTHING = -1e4  # log weight of a component that fills up a batch
 
 
@@ -60,7 +62,7 @@ class Given:
         (Given(runs=3), (1,))
     """
 
-    def __init__(self, pfn: Any, runs: Iterable[Any], *, metric: Metric | None = None) -> None:
+    def __init__(self, pfn: Engine, runs: Iterable[Any], *, metric: Metric | None = None) -> None:
         runs = list(runs)
         told = {each.metric for each in runs if isinstance(each, Curve) and each.metric is not None}
         if metric is None and len(told) == 1:
@@ -100,15 +102,14 @@ class Given:
         Warns:
             UserWarning: a copy of the asked run was left out.
         """
-        name, clock, y, t, metric, run_end = self._unpacked(y, t, metric, run_end)
-        question = {"kind": kind, "metric": metric, "run_end": run_end, "stretch_time": stretch_time}
+        question = {"kind": kind, "metric": self._agreed(metric), "run_end": run_end, "stretch_time": stretch_time}
         own = self.pfn.predict(y, t_query, horizon=horizon, t=t, **question)
         if not self.runs:
             return own
-        context = read_end(run_end, read_context(y, t=t, metric=metric))
+        context, _ = read(y, t=t, metric=self.metric, run_end=run_end, default=self.metric)
         whole = own[None] if context.single else own
         asked = [(row, int(context.count[row]), np.s_[row, :]) for row in range(len(context.count))]
-        pooled = self._pooled(whole, context, asked, kind, name, clock)
+        pooled = self._pooled(whole, context, asked, _marks(y), stretch_time)
         return pooled[0] if context.single else pooled
 
     def replay(
@@ -128,12 +129,11 @@ class Given:
         Raises:
             ValueError: as for `predict`.
         """
-        name, clock, y, t, metric, run_end = self._unpacked(y, t, metric, run_end)
-        question = {"kind": kind, "metric": metric, "run_end": run_end, "stretch_time": stretch_time}
+        question = {"kind": kind, "metric": self._agreed(metric), "run_end": run_end, "stretch_time": stretch_time}
         own = self.pfn.replay(y, t_query, horizon=horizon, t=t, **question)
         if not self.runs:
             return own
-        context = read_end(run_end, read_context(y, t=t, metric=metric))
+        context, _ = read(y, t=t, metric=self.metric, run_end=run_end, default=self.metric)
         belief, valid = (own.belief[None], own.valid[None]) if context.single else (own.belief, own.valid)
         length = belief.shape[1] - 1
         if context.t.shape[1] > length:  # as the network did
@@ -144,7 +144,7 @@ class Given:
             for count in range(1, int(context.count[row]) + 1)
             if valid[row, count].any()
         ]
-        belief = self._pooled(belief, context, asked, kind, name, clock)
+        belief = self._pooled(belief, context, asked, _marks(y), stretch_time)
         return replace(own, belief=belief[0] if context.single else belief)
 
     def surprise(
@@ -162,29 +162,19 @@ class Given:
         Raises:
             ValueError: as for `predict`, or if rate is not between 0 and 1.
         """
+        question = {"t": t, "metric": self._agreed(metric), "run_end": run_end, "stretch_time": stretch_time}
+        alone = self.pfn.surprise(y, rate=rate, **question)
         if not self.runs:
-            return self.pfn.surprise(y, t=t, metric=metric, run_end=run_end, stretch_time=stretch_time, rate=rate)
-        _, _, values, times, known, end = self._unpacked(y, t, metric, run_end)
-        replay = self.replay(y, t=t, metric=metric, run_end=run_end, stretch_time=stretch_time)
-        context = read_context(values, t=times, metric=known)
-        belief = replay.belief[..., :-1, 0]
-        if context.t.shape[1] > belief.shape[-1]:
-            context = thin(context, belief.shape[-1])
-        at, seen = (part[0] if context.single else part for part in (context.t, context.y))
-        if seen.size and None in known.bounds:  # nothing says what the first value may be
-            seen = np.concatenate([np.full_like(seen[..., :1], np.nan), seen[..., 1:]], axis=-1)
-        return Surprise.of(belief, seen, t=at, rate=rate)
+            return alone
+        belief = self.replay(y, **question).belief[..., :-1, 0]
+        context, _ = read(y, t=t, metric=self.metric, run_end=run_end, default=self.metric)
+        values = thin(context, max(2, alone.t.shape[-1])).y
+        values = np.where(np.isnan(alone.pit), np.nan, values[0] if context.single else values)
+        return Surprise.of(belief, values, t=alone.t, rate=rate)
 
     def stream(self, *, metric: Metric | None = None, run_end: float | None = None) -> GivenStream:
         """An empty stream: feed it points one by one, ask in between."""
         return GivenStream(self, self.pfn.stream(metric=self._agreed(metric), run_end=run_end), run_end)
-
-    def _unpacked(self, y: Any, t: Any, metric: Metric | None, run_end: Any) -> tuple[Any, ...]:
-        """Name, clock, y, t, metric and end of what is asked about: a curve brings its own."""
-        if not isinstance(y, Curve):
-            return "", "", y, t, self._agreed(metric), run_end
-        metric = metric if y.metric is None else y.metric
-        return y.name, y.clock, y.y, y.t, self._agreed(metric), y.run_end if run_end is None else run_end
 
     def _agreed(self, metric: Metric | None) -> Metric:
         if metric is not None and self.runs and metric != self.metric:
@@ -192,16 +182,15 @@ class Given:
                 f"all runs of a search are of one metric, got {metric} asked about where the others are of "
                 f"{self.metric}; give both the same direction and bounds"
             )
-        return self.metric if metric is None else metric
+        return self.metric if self.runs else metric
 
     def _pooled(
         self,
         own: Belief,
         context: Context,
         asked: Sequence[tuple[int, int, Any]],
-        kind: str,
-        name: str,
-        clock: str,
+        marks: Sequence[tuple[str, str]],
+        stretch_time: bool,
     ) -> Belief:
         """The network's beliefs with the experts' answers where there are any.
 
@@ -209,13 +198,12 @@ class Given:
             own: of any batch.
             context: B curves.
             asked: curve, how many of its points are seen, and the index of the beliefs (Q,) about it from there.
-            kind: of the questions.
-            name: of the curve.
-            clock: of the curve.
+            marks: name and clock of each curve.
+            stretch_time: as for `predict`.
         """
         places = np.arange(int(np.prod(own.shape))).reshape(own.shape)
         found: dict[int, Answer] = {}
-        for row, others in self._others(context, name, clock).items():
+        for row, others in self._others(context, marks).items():
             for _, count, index in (each for each in asked if each[0] == row):
                 where = places[index]
                 if not count or not others:
@@ -228,28 +216,44 @@ class Given:
                 end = np.nan if context.end is None else float(context.end[row])
                 part = own[np.unravel_index(where, own.shape)]
                 made = questions(
-                    self.pfn, others, t, y, end=end, asked=times, own=part, kind=kind, metric=own.metric
+                    self.pfn,
+                    others,
+                    t,
+                    y,
+                    end=end,
+                    asked=times,
+                    own=part,
+                    kind=own.kind,
+                    metric=own.metric,
+                    stretch_time=stretch_time,
                 )
                 found |= {} if made is None else dict(zip(where.tolist(), map(answer, made)))
         return _belief(own, found) if found else own
 
-    def _others(self, context: Context, name: str, clock: str) -> dict[int, list[Run]]:
+    def _others(self, context: Context, marks: Sequence[tuple[str, str]]) -> dict[int, list[Run]]:
         """For each curve with points the other runs, without itself."""
         found = {}
         for row in np.flatnonzero(context.count):
             t, y = (part[row, : context.count[row]] for part in (context.t, context.y))
+            name, clock = marks[row] if marks else ("", "")
             copies = [run for run in self.runs if run.begins_with(t, y) and not (name and run.name == name)]
             if copies:
                 warnings.warn(
                     f"{len(copies)} of the other runs begin with all points of the asked one and were left out as "
                     "copies of it; give runs names to say which they are",
                     UserWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
             others = [run for run in self.runs if run not in copies and not (name and run.name == name)]
             check_clocks([Run(t, y, clock=clock), *others])
             found[int(row)] = others
         return found
+
+
+def _marks(y: Any) -> list[tuple[str, str]]:
+    """Names and clocks of curves; nothing for arrays."""
+    curves = [y] if isinstance(y, Curve) else y if isinstance(y, (list, tuple)) else []
+    return [(each.name, each.clock) for each in curves if isinstance(each, Curve)]
 
 
 def _belief(own: Belief, found: dict[int, Answer]) -> Belief:
@@ -259,11 +263,18 @@ def _belief(own: Belief, found: dict[int, Answer]) -> Belief:
     shift, stretch, last = np.zeros(size), np.ones(size), np.tile([0.0, 1.0], (size, 1))
     inner, means, stds = np.full((size, width), _NOTHING), np.zeros((size, width)), np.ones((size, width))
     location, scale = (part.reshape(-1).astype(np.float64) for part in (own.location, own.scale))
+    outcome = None if own.outcome is None else own.outcome.reshape(size, 2).astype(np.float64)
+    settled = (
+        set() if outcome is None else set(np.flatnonzero(outcome.max(axis=1) >= 1).tolist())
+    )  # known, not believed
     with np.errstate(divide="ignore"):
         for place, each in found.items():
             log_weights[place] = np.log([each.network, each.recalibrated, each.weights.sum()])
             shift[place], stretch[place] = each.shift, each.stretch
             last[place] = each.pool_shift, each.pool_stretch
+            if outcome is not None and place not in settled:
+                counted = SURE_OF_OUTCOME * outcome[place] + each.diverged
+                outcome[place] = counted / (SURE_OF_OUTCOME + each.others)
             j = len(each.weights)
             if j:
                 inner[place, :j] = np.maximum(np.log(each.weights / each.weights.sum()), _NOTHING)
@@ -274,4 +285,5 @@ def _belief(own: Belief, found: dict[int, Answer]) -> Belief:
     normals = Mixture(*(part.reshape(*shape, width) for part in (inner, means, stds)))
     pool = Pool((own.law, warped, normals), (own.transform, own.transform, "identity"), log_weights.reshape(*shape, 3))
     law = Warped(pool, *(part.reshape(shape) for part in last.T))
-    return replace(own, law=law, transform="identity")
+    outcome = None if outcome is None else outcome.reshape(*shape, 2)
+    return replace(own, law=law, transform="identity", outcome=outcome)

@@ -30,6 +30,7 @@ class Question:
         known: (n,) how much of it is known, from LEAST_KNOWN to 1 for what was measured.
         cdf: of the forecasts at (G,) values, (n + 1, G).
         score: (n,) normal scores of the truths under their forecasts.
+        diverged: how many runs have exploded or broken off by the asked time; they are not among the n.
     """
 
     now: Array
@@ -40,6 +41,7 @@ class Question:
     known: Array
     cdf: Callable[[Array], Array]
     score: Array
+    diverged: tuple[int, int] = (0, 0)
 
     @property
     def typical(self) -> float:
@@ -53,6 +55,12 @@ class Question:
             centre = np.median(values[1:])
             columns.append(np.arcsinh((values - centre) / max(spread(values[1:]), 1e-9 * abs(centre), 1e-300)))
         return np.stack(columns, axis=1)
+
+
+def novelty(features: Array) -> float:
+    """How far the asked run lies outside of where the others are, in the worst feature; 0 inside."""
+    reach = np.abs(features)
+    return float(np.maximum(reach[0] - reach[1:].max(axis=0), 0.0).max())
 
 
 def spread(values: Array) -> float:

@@ -17,9 +17,7 @@ Array = NDArray[np.float64]
 FURTHEST = 3.0  # normal scores count no further out
 OUTLIERS = (0.05, 2.0)  # share and width of runs that err in their own way
 
-_SHIFTS, _STRETCHES = (
-    grid.ravel() for grid in np.meshgrid(np.linspace(-2, 2, 25), np.exp(np.linspace(-2.2, 0.5, 12)))
-)
+_SHIFTS, _STRETCHES = (grid.ravel() for grid in np.meshgrid(np.linspace(-2, 2, 25), np.exp(np.linspace(-2.2, 0.5, 12))))
 
 
 def prior(shift: float, log_stretch: float, log_stretch_std: float) -> Array:

@@ -36,6 +36,7 @@ class Run:
         run_end: the time at which it will end, None if nobody knows.
         name: as its curve's.
         clock: as its curve's.
+        diverged_at: as its curve's, or the time of a value beyond all measure.
     """
 
     t: Array
@@ -43,6 +44,7 @@ class Run:
     run_end: float | None = None
     name: str = ""
     clock: str = ""
+    diverged_at: float | None = None
 
     @classmethod
     def of(cls, curve: Curve, metric: Metric, where: str) -> Run:
@@ -63,7 +65,9 @@ class Run:
         if (t[1:] == t[:-1]).any():
             raise ValueError(f"t must not repeat within a run, got {t[1:][t[1:] == t[:-1]][0]:g} twice for {where}")
         far = np.abs(y) > LARGEST  # it has diverged there, and is over
+        diverged_at = curve.diverged_at
         if far.any():
+            diverged_at = float(t[far.argmax()])
             t, y = t[: far.argmax()], y[: far.argmax()]
         low, high = metric.upward_bounds
         out = (metric.sign * y < low) | (metric.sign * y > high)
@@ -72,7 +76,7 @@ class Run:
                 f"y must lie within the metric's bounds {metric.bounds}, got {y[out][0]:.9g} for {where}; "
                 "declare the true bounds with Metric(bounds=...)"
             )
-        return cls(t, y, curve.run_end, curve.name, curve.clock)
+        return cls(t, y, curve.run_end, curve.name, curve.clock, diverged_at)
 
     def __len__(self) -> int:
         return len(self.t)
@@ -132,7 +136,7 @@ def _curve(each: Any, where: str) -> Curve:
 
 
 def check_clocks(runs: Sequence[Run]) -> None:
-    """Raises ValueError if times cannot be of one search: named otherwise, or a run begins long after all others end."""
+    """Raises ValueError if times cannot be of one search: a run begins long after all others end, or is clocked apart."""
     names = sorted({run.clock for run in runs if run.clock})
     if len(names) > 1:
         raise ValueError(f"all runs of a search count one thing as time, got {', '.join(names)}; give them one clock")

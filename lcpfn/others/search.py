@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from lcpfn.belief import Belief
+from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.others.encoding import Prefix, forecast
-from lcpfn.others.question import Question
+from lcpfn.others.question import LEAST_KNOWN, Question
 from lcpfn.others.runs import Run
 
 Array = NDArray[np.float64]
 
 USED = 32  # other runs that a question looks at: those nearest by position and slope
 HALF = 1.349  # width of the central half of a normal, in standard deviations
+EXPLODED = 30.0  # gains below all that was seen: so far the networks were taught what an explosion is
 SURE = 1e-12  # probabilities nearer to 0 or 1 have no normal score that means anything
 
 
 def questions(
-    pfn: Any,
+    pfn: Engine,
     runs: Sequence[Run],
     t: Array,
     y: Array,
@@ -36,6 +38,7 @@ def questions(
     own: Belief,
     kind: str,
     metric: Metric,
+    stretch_time: bool = False,
 ) -> list[Question] | None:
     """A question for each asked time, None if no other run has come as far as the asked one.
 
@@ -49,6 +52,7 @@ def questions(
         own: (Q,) what the engine believes of it.
         kind: of the questions.
         metric: of all runs.
+        stretch_time: as for `predict`.
     """
     back = max(0, len(t) - 1 - max(1, len(t) // 4))  # where the slope begins
     usable = [run for run in runs if run.count(t[-1]) and run.reaches(t[-1])]
@@ -70,23 +74,35 @@ def questions(
     shape = (len(usable), len(asked))
     times = np.broadcast_to(asked, shape)
     then = [Prefix(run.t, run.y, run.count(t[-1]), until) for run, until in zip(usable, ends)]
-    believed = forecast(pfn, then, times, kind, metric)
-    truth, error = _outcomes(pfn, usable, ends, float(t[-1]), times, kind, metric)
-    quartiles = metric.sign * np.concatenate([own.quantile([0.25, 0.5, 0.75])[None], believed.quantile([0.25, 0.5, 0.75])])
+    believed = forecast(pfn, then, times, kind, metric, stretch_time=stretch_time)
+    truth, error = _outcomes(pfn, usable, ends, float(t[-1]), times, kind, metric, stretch_time)
+    levels = [0.25, 0.5, 0.75]
+    quartiles = metric.sign * np.concatenate([own.quantile(levels)[None], believed.quantile(levels)])
+    width = np.abs(quartiles[:, :, 2] - quartiles[:, :, 0]) / HALF
+    known = _known(usable, error, width[1:], float(t[-1]), asked)
     better = np.clip(believed.prob_better(metric.sign * truth), SURE, 1 - SURE)
-    return [
-        Question(
-            now,
-            slope,
-            quartiles[:, q, 1],
-            np.abs(quartiles[:, q, 2] - quartiles[:, q, 0]) / HALF,
-            truth[:, q],
-            error[:, q],
-            _cdfs(own[q], believed[:, q], metric),
-            -ndtri(better[:, q]),
+    broken = np.array([[run.diverged_at is not None and run.diverged_at <= time for time in asked] for run in usable])
+    seen = [metric.sign * run.y[: run.count(t[-1])] for run in usable]
+    bar = np.array([part.min() - EXPLODED * np.ptp(part) for part in seen])[:, None] - EXPLODED * width[1:]
+    exploded = (truth < bar) & ~broken
+    found = []
+    for q in range(len(asked)):
+        kept = np.flatnonzero(~broken[:, q] & ~exploded[:, q])  # the law is that of runs which did neither
+        all_ = np.concatenate([[0], kept + 1])
+        found.append(
+            Question(
+                now=now[all_],
+                slope=slope[all_],
+                centre=quartiles[all_, q, 1],
+                width=width[all_, q],
+                truth=truth[kept, q],
+                known=known[kept, q],
+                cdf=_cdfs(own[q], believed[kept, q], metric),
+                score=-ndtri(better[kept, q]),
+                diverged=(int(exploded[:, q].sum()), int(broken[:, q].sum())),
+            )
         )
-        for q in range(len(asked))
-    ]
+    return found
 
 
 def _end(run: Run, end: float) -> float:
@@ -95,8 +111,27 @@ def _end(run: Run, end: float) -> float:
     return end if end >= run.t[-1] else np.nan
 
 
+def _known(runs: Sequence[Run], error: Array, width: Array, now: float, asked: Array) -> Array:
+    """(n, Q) how much of each outcome is known: all of it where it was measured.
+
+    A run that stopped on the way is forecast from where it stopped. That says as much as the forecast became
+    narrower, and less: its error is of the same kind as the error that is looked for, until the run is there. So the
+    share of the way counts too.
+    """
+    gone = 1 - np.minimum(error / np.maximum(width, 1e-300), 1.0) ** 2
+    way = np.array([[np.clip((run.t[-1] - now) / (time - now), 0, 1) for time in asked] for run in runs])
+    return np.clip(np.where(error > 0, gone * way, 1.0), LEAST_KNOWN, 1.0)
+
+
 def _outcomes(
-    pfn: Any, runs: Sequence[Run], ends: Sequence[float], now: float, times: Array, kind: str, metric: Metric
+    pfn: Engine,
+    runs: Sequence[Run],
+    ends: Sequence[float],
+    now: float,
+    times: Array,
+    kind: str,
+    metric: Metric,
+    stretch_time: bool,
 ) -> tuple[Array, Array]:
     """(n, Q) what became of the runs, as sign * y, and how wide that is known: by measurement, or by forecast.
 
@@ -117,8 +152,10 @@ def _outcomes(
     last = [Prefix(runs[i].t, runs[i].y, len(runs[i]), ends[i]) for i in rows]
     ahead = times[rows]
     if kind != "signal":  # asked about, and not used, where the time lies behind
-        ahead = np.maximum(ahead, np.array([[run.t[-1] + 1e-6 * max(abs(run.t[-1]), 1.0)] for run in (runs[i] for i in rows)]))
-    belief = forecast(pfn, last, ahead, kind, metric)
+        ahead = np.maximum(
+            ahead, np.array([[run.t[-1] + 1e-6 * max(abs(run.t[-1]), 1.0)] for run in (runs[i] for i in rows)])
+        )
+    belief = forecast(pfn, last, ahead, kind, metric, stretch_time=stretch_time)
     quartiles = metric.sign * belief.quantile([0.25, 0.5, 0.75])
     for k, i in enumerate(rows):
         open_ = ~measured[i]

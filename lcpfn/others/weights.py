@@ -26,6 +26,8 @@ SAFE = ("network", "recalibrated")
 FEW = 2.0  # outcomes with which the other experts have half their starting weight
 CAUTION = 3.0  # outcomes that the starting weights are worth
 SMALL = 0.02  # of the outcomes' spread: smaller scores do not matter
+DOUBT = 1.0
+USUAL = 1.0  # features beyond the others' at which doubt begins
 STEPS = 80
 LEAST = 1e-4  # weight of an expert
 _LADDER = np.sinh(np.linspace(-np.arcsinh(30.0), np.arcsinh(30.0), 65))
@@ -45,6 +47,13 @@ def grid(question: Question) -> tuple[Array, float]:
 
 
 NEAR = 0.1
+
+
+def abroad(names: tuple[str, ...], weights: Array, far: float) -> Array:
+    """(K,) the weights where the asked run lies far outside of where the others are: there regressions extrapolate."""
+    kept = np.exp(-DOUBT * max(far - USUAL, 0.0))
+    shares = weights * np.where(np.isin(names, SAFE), 1.0, kept)
+    return shares / shares.sum()
 
 
 def weigh(names: tuple[str, ...], cdf: Array, question: Question, values: Array, unit: float) -> Array:

@@ -42,10 +42,10 @@ LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2)
 GAPS = (1, 2, 5, 10, 20, 50)
 CONTINUOUS = 0.1  # a gap at which Ville's inequality is used as it stands
 LARGEST = 100.0  # ratio that is stored
-CAP = 0.2  # highest probability of winning at which a run is stopped, chosen by benchmarks/stopping.py
+CAP = 0.2  # highest probability of winning at which a run is stopped, chosen by benchmarks/stopping/search.py
 Factors = tuple[tuple[float, ...], ...]
 # Factor over level by where prior odds are from: the first point, the runs behind it, or the higher of both; of each,
-# by gap (rows) and level (columns): python benchmarks/stopping_levels.py
+# by gap (rows) and level (columns): python benchmarks/stopping/levels.py
 RATIOS: Mapping[str, Factors] = {
     "own": (
         (1.62, 1.74, 1.6, 1.62, 1.61),

@@ -1,0 +1,1 @@
+"""The network against MCMC on the prior."""

@@ -1,0 +1,1 @@
+"""What priors are worth, and what they lack."""

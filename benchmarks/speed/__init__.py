@@ -1,0 +1,1 @@
+"""How fast answers, training and larger networks are."""
