@@ -5,6 +5,7 @@ Letters: n other runs, J components, G points of a grid.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,8 +56,13 @@ class Answer:
     others: int
 
 
-def answer(question: Question) -> Answer:
-    """The pool, with weights by how each expert would have forecast the other runs from the rest."""
+def answer(question: Question, experts: Sequence[str]) -> Answer:
+    """The pool, with weights by how each expert would have forecast the other runs from the rest.
+
+    Args:
+        question: where runs stand, and what became of them.
+        experts: those that are pooled; if none of them can answer, as one other run is too few for most, the network.
+    """
     seen = question.diverged, len(question.truth) + sum(question.diverged)
     if not len(question.truth):
         nothing = np.empty(0)
@@ -64,7 +70,7 @@ def answer(question: Question) -> Answer:
     fresh = Recalibration.of(question.score, question.known, recalibration.OF_NETWORK)
     names: tuple[str, ...] = ("network", "recalibrated")
     if len(question.truth) < 2:
-        weights = weigh(names, np.empty((0, 2, 0)), question, np.empty(0), 1.0)
+        weights = weigh(names, np.empty((0, 2, 0)), question, np.empty(0), 1.0, allowed=experts)
         nothing = np.empty(0)
         shares = dict(zip(names, weights.tolist()))
         own = float(fresh.shift[0]), float(fresh.stretch[0])
@@ -74,7 +80,7 @@ def answer(question: Question) -> Answer:
     values, unit = grid(question)
     own = question.cdf(values)
     cdf = np.concatenate([np.stack([own, fresh.cdf(own)], axis=1), regression.cdf(values)], axis=1)
-    weights = weigh(names, cdf[1:], question, values, unit)
+    weights = weigh(names, cdf[1:], question, values, unit, allowed=experts)
     pooled = np.einsum("k,nkg->ng", weights, cdf[1:])
     below = [np.interp(end, values, row) for end, row in zip(question.truth, pooled)]
     last = Recalibration.of(ndtri(np.clip(below, SURE, 1 - SURE)), question.known, recalibration.OF_POOL)

@@ -16,21 +16,19 @@ from numpy.typing import NDArray
 from lcpfn.belief import Belief
 from lcpfn.context import Context, read, thin
 from lcpfn.curve import Curve
-from lcpfn.distributions.mixture import Mixture
-from lcpfn.distributions.pool import Pool
-from lcpfn.distributions.warped import Warped
 from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.others.answer import Answer, answer
+from lcpfn.others.forecast import pooled
 from lcpfn.others.runs import Run, check_clocks, read_runs
 from lcpfn.others.search import questions
 from lcpfn.others.stream import GivenStream
+from lcpfn.others.weights import START
 from lcpfn.surprise import RATE, Surprise
 
 Array = NDArray[np.float64]
 
-SURE_OF_OUTCOME = 10.0  # runs that the network's own probability of divergence is worth
-_NOTHING = -1e4  # log weight of a component that fills up a batch
+EXPERTS = tuple(START)
 
 
 class Given:
@@ -44,15 +42,17 @@ class Given:
         pfn: the engine of single runs.
         runs: curves, or pairs (t, y); finished, stopped early or still going, in any order, on their own grids.
         metric: of all runs; by default what the curves say, else the engine's own.
+        experts: those that are pooled, of `lcpfn.others.weights.START`; all by default.
 
     Attributes:
         pfn: as given.
+        experts: as given.
         runs: those that are kept and have a point, in an order of their own.
         metric: of all runs.
 
     Raises:
         TypeError: an entry of runs is neither a curve nor a pair of arrays.
-        ValueError: runs are of several metrics, or their times cannot be of one search.
+        ValueError: runs are of several metrics, their times cannot be of one search, or an expert is not known.
 
     Example:
         >>> import lcpfn
@@ -62,12 +62,17 @@ class Given:
         (Given(runs=3), (1,))
     """
 
-    def __init__(self, pfn: Engine, runs: Iterable[Any], *, metric: Metric | None = None) -> None:
+    def __init__(
+        self, pfn: Engine, runs: Iterable[Any], *, metric: Metric | None = None, experts: Sequence[str] = EXPERTS
+    ) -> None:
         runs = list(runs)
         told = {each.metric for each in runs if isinstance(each, Curve) and each.metric is not None}
         if metric is None and len(told) == 1:
             metric = next(iter(told))
+        if wrong := sorted({*experts} - {*EXPERTS}):
+            raise ValueError(f"experts are {', '.join(EXPERTS)}, got {', '.join(wrong)}")
         self.pfn = pfn
+        self.experts = tuple(experts)
         self.metric = pfn.metric if metric is None else metric
         self.runs = read_runs(runs, self.metric)
 
@@ -76,7 +81,7 @@ class Given:
 
     def given(self, runs: Iterable[Any], *, metric: Metric | None = None) -> Given:
         """The engine with these other runs instead; what was computed of runs that stay is used again."""
-        return Given(self.pfn, runs, metric=self.metric if metric is None else metric)
+        return Given(self.pfn, runs, metric=self.metric if metric is None else metric, experts=self.experts)
 
     def predict(
         self,
@@ -109,8 +114,8 @@ class Given:
         context, _ = read(y, t=t, metric=self.metric, run_end=run_end, default=self.metric)
         whole = own[None] if context.single else own
         asked = [(row, int(context.count[row]), np.s_[row, :]) for row in range(len(context.count))]
-        pooled = self._pooled(whole, context, asked, _marks(y), stretch_time)
-        return pooled[0] if context.single else pooled
+        belief = self._pooled(whole, context, asked, _marks(y), stretch_time)
+        return belief[0] if context.single else belief
 
     def replay(
         self,
@@ -227,8 +232,10 @@ class Given:
                     metric=own.metric,
                     stretch_time=stretch_time,
                 )
-                found |= {} if made is None else dict(zip(where.tolist(), map(answer, made)))
-        return _belief(own, found) if found else own
+                found |= (
+                    {} if made is None else dict(zip(where.tolist(), (answer(each, self.experts) for each in made)))
+                )
+        return pooled(own, found) if found else own
 
     def _others(self, context: Context, marks: Sequence[tuple[str, str]]) -> dict[int, list[Run]]:
         """For each curve with points the other runs, without itself."""
@@ -254,36 +261,3 @@ def _marks(y: Any) -> list[tuple[str, str]]:
     """Names and clocks of curves; nothing for arrays."""
     curves = [y] if isinstance(y, Curve) else y if isinstance(y, (list, tuple)) else []
     return [(each.name, each.clock) for each in curves if isinstance(each, Curve)]
-
-
-def _belief(own: Belief, found: dict[int, Answer]) -> Belief:
-    """The network's beliefs (...) pooled with answers, by place in the flat batch."""
-    size, width = int(np.prod(own.shape)), max(1, *(len(each.weights) for each in found.values()))
-    log_weights = np.tile([0.0, -np.inf, -np.inf], (size, 1))
-    shift, stretch, last = np.zeros(size), np.ones(size), np.tile([0.0, 1.0], (size, 1))
-    inner, means, stds = np.full((size, width), _NOTHING), np.zeros((size, width)), np.ones((size, width))
-    location, scale = (part.reshape(-1).astype(np.float64) for part in (own.location, own.scale))
-    outcome = None if own.outcome is None else own.outcome.reshape(size, 2).astype(np.float64)
-    settled = (
-        set() if outcome is None else set(np.flatnonzero(outcome.max(axis=1) >= 1).tolist())
-    )  # known, not believed
-    with np.errstate(divide="ignore"):
-        for place, each in found.items():
-            log_weights[place] = np.log([each.network, each.recalibrated, each.weights.sum()])
-            shift[place], stretch[place] = each.shift, each.stretch
-            last[place] = each.pool_shift, each.pool_stretch
-            if outcome is not None and place not in settled:
-                counted = SURE_OF_OUTCOME * outcome[place] + each.diverged
-                outcome[place] = counted / (SURE_OF_OUTCOME + each.others)
-            j = len(each.weights)
-            if j:
-                inner[place, :j] = np.maximum(np.log(each.weights / each.weights.sum()), _NOTHING)
-                means[place, :j] = (each.means - location[place]) / scale[place]
-                stds[place, :j] = np.maximum(each.stds / scale[place], 1e-9)
-    shape = own.shape
-    warped = Warped(own.law, shift.reshape(shape), stretch.reshape(shape))
-    normals = Mixture(*(part.reshape(*shape, width) for part in (inner, means, stds)))
-    pool = Pool((own.law, warped, normals), (own.transform, own.transform, "identity"), log_weights.reshape(*shape, 3))
-    law = Warped(pool, *(part.reshape(shape) for part in last.T))
-    outcome = None if outcome is None else outcome.reshape(*shape, 2)
-    return replace(own, law=law, transform="identity", outcome=outcome)

@@ -50,11 +50,10 @@ class Question:
 
     def features(self) -> Array:
         """(n + 1, 3) position, slope and forecast gain, each relative to the others, in logarithmic units far out."""
-        columns = []
-        for values in (self.now, self.slope, self.centre - self.now):
-            centre = np.median(values[1:])
-            columns.append(np.arcsinh((values - centre) / max(spread(values[1:]), 1e-9 * abs(centre), 1e-300)))
-        return np.stack(columns, axis=1)
+        columns = np.stack([self.now, self.slope, self.centre - self.now], axis=1)
+        centre = np.median(columns[1:], axis=0)
+        least = np.maximum(1e-9 * np.abs(centre), 1e-300)
+        return np.asarray(np.arcsinh((columns - centre) / np.maximum(spread(columns[1:]), least)))
 
 
 def novelty(features: Array) -> float:
@@ -63,14 +62,13 @@ def novelty(features: Array) -> float:
     return float(np.maximum(reach[0] - reach[1:].max(axis=0), 0.0).max())
 
 
-def spread(values: Array) -> float:
-    """A robust standard deviation that does not vanish where most values are the same, 0 if all are.
+def spread(values: Array) -> Array:
+    """A robust standard deviation over the first axis that does not vanish where most values are the same, but not all.
 
     The median deviation, and a third of the standard deviation of what is not further out than ten of them or the
     middle 80 %: a single explosion to 1e26 must not set the scale of all others.
     """
-    centre = np.median(values)
-    apart = np.abs(values - centre)
-    middle = 1.48 * np.median(apart)
-    reach = max(10 * middle, float(np.quantile(apart, 0.8)))
-    return float(middle + 0.3 * np.sqrt(np.mean(np.minimum(apart, reach) ** 2)))
+    apart = np.abs(values - np.median(values, axis=0))
+    middle = 1.48 * np.median(apart, axis=0)
+    reach = np.maximum(10 * middle, np.quantile(apart, 0.8, axis=0))
+    return np.asarray(middle + 0.3 * np.sqrt(np.mean(np.minimum(apart, reach) ** 2, axis=0)))

@@ -19,12 +19,12 @@ from lcpfn.others.question import NARROW, Question, spread
 
 Array = NDArray[np.float64]
 
-KERNELS = np.array(list(product((1.0,), (0.0, 0.3, 2.0), (0.0, 0.5), (0.1, 0.4, 1.0))))  # (C, 4) variances:
+KERNELS = np.array(list(product((1.0,), (0.0, 0.3, 2.0), (0.0, 0.5), (0.03, 0.2, 1.0))))  # (C, 4) variances:
 # what all runs share, linear in the features, smooth in them, noise
 SHAPE = 1.5  # of the inverse gamma prior of the squared scale: a weight of three outcomes
 FAR = 5.0  # robust standard deviations beyond which an outcome counts as that far
-KEPT = 4  # kernels of an expert that a forecast keeps
-SPLIT = 3  # normals that stand for a Student law
+KEPT = 3  # kernels of an expert that a forecast keeps
+SPLIT = 2  # normals that stand for a Student law
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +97,8 @@ def _pulled(ratio: Array) -> Array:
     if len(ratio) < 4:
         return ratio
     centre = np.median(ratio, axis=0)
-    reach = FAR * np.array([spread(column) for column in ratio.T])
-    return np.clip(ratio, centre - reach, centre + reach)
+    reach = FAR * spread(ratio)
+    return np.asarray(np.clip(ratio, centre - reach, centre + reach))
 
 
 def _students(features: Array, ratio: Array, known: Array) -> tuple[Array, Array, Array, Array]:

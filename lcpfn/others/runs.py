@@ -136,7 +136,7 @@ def _curve(each: Any, where: str) -> Curve:
 
 
 def check_clocks(runs: Sequence[Run]) -> None:
-    """Raises ValueError if times cannot be of one search: a run begins long after all others end, or is clocked apart."""
+    """Raises ValueError if times cannot be of one search: clocks differ, or a run begins after all others end."""
     names = sorted({run.clock for run in runs if run.clock})
     if len(names) > 1:
         raise ValueError(f"all runs of a search count one thing as time, got {', '.join(names)}; give them one clock")

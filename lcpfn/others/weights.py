@@ -5,6 +5,8 @@ Letters: n other runs, K experts, G points of a grid.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from lcpfn.others.question import Question, spread
 Array = NDArray[np.float64]
 
 START = {  # weights without evidence
-    "network": 1.0,
+    "network": 0.3,
     "recalibrated": 1.0,
     "error": 0.5,
     "error, half relative": 0.5,
@@ -24,13 +26,13 @@ START = {  # weights without evidence
 }
 SAFE = ("network", "recalibrated")
 FEW = 2.0  # outcomes with which the other experts have half their starting weight
-CAUTION = 3.0  # outcomes that the starting weights are worth
+CAUTION = 1.5  # outcomes that the starting weights are worth
 SMALL = 0.02  # of the outcomes' spread: smaller scores do not matter
 DOUBT = 1.0
 USUAL = 1.0  # features beyond the others' at which doubt begins
 STEPS = 80
 LEAST = 1e-4  # weight of an expert
-_LADDER = np.sinh(np.linspace(-np.arcsinh(30.0), np.arcsinh(30.0), 65))
+_LADDER = np.sinh(np.linspace(-np.arcsinh(30.0), np.arcsinh(30.0), 49))
 
 
 def grid(question: Question) -> tuple[Array, float]:
@@ -42,7 +44,7 @@ def grid(question: Question) -> tuple[Array, float]:
     centre = float(np.median(question.truth))
     low, high = centre + unit * _LADDER[0], centre + unit * _LADDER[-1]
     ends = np.clip(question.truth, low, high)
-    around = (ends[:, None] + unit * np.array([-0.05, -0.01, 0.0, 0.01, 0.05])).ravel()
+    around = (ends[:, None] + unit * np.array([-0.02, 0.0, 0.02])).ravel()
     return np.unique(np.concatenate([centre + unit * _LADDER, around])), unit
 
 
@@ -51,12 +53,16 @@ NEAR = 0.1
 
 def abroad(names: tuple[str, ...], weights: Array, far: float) -> Array:
     """(K,) the weights where the asked run lies far outside of where the others are: there regressions extrapolate."""
-    kept = np.exp(-DOUBT * max(far - USUAL, 0.0))
-    shares = weights * np.where(np.isin(names, SAFE), 1.0, kept)
+    safe = np.isin(names, SAFE)
+    if not weights[safe].any():  # nobody to turn to: other experts were ruled out
+        return weights
+    shares = weights * np.where(safe, 1.0, np.exp(-DOUBT * max(far - USUAL, 0.0)))
     return shares / shares.sum()
 
 
-def weigh(names: tuple[str, ...], cdf: Array, question: Question, values: Array, unit: float) -> Array:
+def weigh(
+    names: tuple[str, ...], cdf: Array, question: Question, values: Array, unit: float, *, allowed: Sequence[str]
+) -> Array:
     """(K,) the weights whose pool has the lowest mean CRPS on the other runs, drawn towards the starting weights.
 
     The CRPS of a pool is a quadratic form of its weights. What is minimised is n log(mean CRPS) minus a Dirichlet
@@ -68,7 +74,14 @@ def weigh(names: tuple[str, ...], cdf: Array, question: Question, values: Array,
         question: whose outcomes.
         values: (G,) the grid.
         unit: the outcomes' spread.
+        allowed: experts that may have weight; the network if none of them is among the names.
     """
+    open_ = np.isin(names, allowed) if set(names) & set(allowed) else np.isin(names, SAFE[0])
+    if not open_.all():
+        weights = np.zeros(len(names))
+        inner = tuple(np.array(names)[open_].tolist())
+        weights[open_] = weigh(inner, cdf[:, open_], question, values, unit, allowed=inner)
+        return weights
     effective = float(question.known.sum())
     trust = effective / (effective + FEW)  # in what learns from outcomes alone
     start = np.array([START[name] * (1.0 if name in SAFE else trust) for name in names])
