@@ -69,12 +69,6 @@ def answer(question: Question, experts: Sequence[str]) -> Answer:
         return Answer(1.0, 0.0, 0.0, 1.0, nothing, nothing, nothing, 0.0, 1.0, {"network": 1.0}, *seen)
     fresh = Recalibration.of(question.score, question.known, recalibration.OF_NETWORK)
     names: tuple[str, ...] = ("network", "recalibrated")
-    if len(question.truth) < 2:
-        weights = weigh(names, np.empty((0, 2, 0)), question, np.empty(0), 1.0, allowed=experts)
-        nothing = np.empty(0)
-        shares = dict(zip(names, weights.tolist()))
-        own = float(fresh.shift[0]), float(fresh.stretch[0])
-        return Answer(*weights.tolist(), *own, nothing, nothing, nothing, 0.0, 1.0, shares, *seen)
     regression = Regression.of(question)
     names += regression.names
     values, unit = grid(question)

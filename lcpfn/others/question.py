@@ -49,8 +49,13 @@ class Question:
         return float(max(np.median(self.width), 1e-300))
 
     def features(self) -> Array:
-        """(n + 1, 3) position, slope and forecast gain, each relative to the others, in logarithmic units far out."""
+        """(n + 1, 3) position, slope and forecast gain, each relative to the others, in logarithmic units far out.
+
+        Zeros with less than three others.
+        """
         columns = np.stack([self.now, self.slope, self.centre - self.now], axis=1)
+        if len(columns) < 4:  # of two others nobody can say what is near
+            return np.zeros_like(columns)
         centre = np.median(columns[1:], axis=0)
         least = np.maximum(1e-9 * np.abs(centre), 1e-300)
         return np.asarray(np.arcsinh((columns - centre) / np.maximum(spread(columns[1:]), least)))

@@ -19,9 +19,10 @@ from lcpfn.others.question import NARROW, Question, spread
 
 Array = NDArray[np.float64]
 
-KERNELS = np.array(list(product((1.0,), (0.0, 0.3, 2.0), (0.0, 0.5), (0.03, 0.2, 1.0))))  # (C, 4) variances:
+KERNELS = np.array(list(product((1.0,), (0.0, 0.3, 2.0), (0.0, 1.0), (0.01, 0.1, 0.5, 2.0))))  # (C, 4) variances:
 # what all runs share, linear in the features, smooth in them, noise
 SHAPE = 1.5  # of the inverse gamma prior of the squared scale: a weight of three outcomes
+UNSURE = 0.25  # variance of an outcome that is known by half, in units of what all runs share
 FAR = 5.0  # robust standard deviations beyond which an outcome counts as that far
 KEPT = 3  # kernels of an expert that a forecast keeps
 SPLIT = 2  # normals that stand for a Student law
@@ -46,7 +47,7 @@ class Regression:
 
     @classmethod
     def of(cls, question: Question) -> Regression:
-        """By the outcomes that are known; needs two of them."""
+        """By the outcomes that are known; needs one of them. One alone says nothing of movements and levels."""
         targets = _targets(question)
         add = np.stack([each[0] for each in targets.values()], axis=1)  # (n + 1, E)
         unit = np.stack([each[1] for each in targets.values()], axis=1)
@@ -82,10 +83,14 @@ def _targets(question: Question) -> dict[str, tuple[Array, Array]]:
     moved = float(np.median(np.abs(question.truth - question.now[1:]))) + 0.1 * typical
     ends = spread(question.truth) + NARROW * typical
     every = np.ones(n + 1)
-    return {
+    errors = {
         "error": (question.centre, typical * every),
         "error, half relative": (question.centre, typical * relative**0.5),
         "error, relative": (question.centre, typical * relative),
+    }
+    if n < 2:  # how much runs differ cannot be told from one
+        return errors
+    return errors | {
         "movement": (question.now, moved * every),
         "movement, half relative": (question.now, moved * relative**0.5),
         "level": (np.median(question.truth) * every, ends * every),
@@ -111,7 +116,8 @@ def _students(features: Array, ratio: Array, known: Array) -> tuple[Array, Array
     shared, linear, smooth, noise = (part[:, None, None] for part in KERNELS.T)
     square = ((features[:, None] - features[None]) ** 2).mean(axis=-1)
     kernel = shared + linear * (features @ features.T) / features.shape[1] + smooth * np.exp(-0.5 * square)
-    inner = kernel[:, 1:, 1:] + (noise + 1e-6) * np.diag(1 / known)  # what is known by half has twice the noise
+    unsure = UNSURE * (1 / known - 1)
+    inner = kernel[:, 1:, 1:] + (noise + 1e-6) * np.eye(n) + np.diag(unsure)
     inverse = np.linalg.inv(inner)
     log_det = np.linalg.slogdet(inner)[1][:, None]
     alpha = inverse @ ratio  # (C, n, E)
@@ -128,8 +134,8 @@ def _students(features: Array, ratio: Array, known: Array) -> tuple[Array, Array
     left_mean = ratio - alpha / diagonal  # (C, n, E)
     left_shape = shape - 0.5
     left_rate = SHAPE + (fit[:, None] - alpha**2 / diagonal) / 2
-    # The scale of an outcome known in full, for all: noise of what is unknown is no part of a forecast.
-    left_scale = np.sqrt(np.maximum(1 / diagonal - (noise * (1 / known - 1)[:, None]), 1e-9) * left_rate / left_shape)
+    # Of an outcome that is known in full, for all: what is unsure of another is no part of its forecast.
+    left_scale = np.sqrt(np.maximum(1 / diagonal - unsure[:, None], 1e-9) * left_rate / left_shape)
     exact = np.sqrt(left_rate / left_shape / diagonal)
     density = (
         gammaln(left_shape + 0.5)

@@ -86,7 +86,7 @@ def weigh(
     trust = effective / (effective + FEW)  # in what learns from outcomes alone
     start = np.array([START[name] * (1.0 if name in SAFE else trust) for name in names])
     start = start / start.sum()
-    if not len(cdf):
+    if len(cdf) < 2:  # no run is forecast from another
         return start
     gap = np.diff(values, prepend=values[0], append=values[-1])
     panel = np.sqrt((gap[1:] + gap[:-1]) / 2 / unit)
