@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 KERNELS = np.array(list(product((1.0,), (0.0, 0.3, 2.0), (0.0, 1.0), (0.01, 0.1, 0.5, 2.0))))  # (C, 4) variances:
 # what all runs share, linear in the features, smooth in them, noise
 SHAPE = 1.5  # of the inverse gamma prior of the squared scale: a weight of three outcomes
-UNSURE = 0.25  # variance of an outcome that is known by half, in units of what all runs share
+UNSURE = 0.5  # variance of an outcome that is known by half, in units of what all runs share
 FAR = 5.0  # robust standard deviations beyond which an outcome counts as that far
 KEPT = 3  # kernels of an expert that a forecast keeps
 SPLIT = 2  # normals that stand for a Student law
