@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lcpfn import files
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 QUICK = ROOT / "runs" / "quick"  # not under version control: a quick run proves that a script works, nothing else
@@ -80,9 +82,7 @@ class Record:
         seconds = (datetime.now(UTC) - self.began).total_seconds()
         whole = {**self.facts, "seconds": round(seconds, 1), "complete": complete, "results": results}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.part")
-        temporary.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n")
-        os.replace(temporary, self.path)
+        files.write(self.path, json.dumps(whole, indent=2, allow_nan=False) + "\n")
 
 
 def say(line: str) -> None:

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcpfn.distributions import crps
 from lcpfn.distributions.law import Law
+from lcpfn.distributions.ties import tie_ends
 from lcpfn.distributions.transform import TRANSFORMS, forward, inverse, log_slope
-from lcpfn.frozen import frozen, take
+from lcpfn.frozen import floats, frozen, take
 from lcpfn.metric import Metric
 from lcpfn.query import KINDS
 
@@ -29,6 +30,8 @@ class _Cut(NamedTuple):
     high: Array
     log_mass: Array  # between them
     lost: NDArray[np.bool_]  # nothing is left between them: the law is not cut, answers are clipped to the bounds
+    first: Array  # u up to which a value counts as the lower bound, -inf for none
+    last: Array  # u from which a value counts as the upper bound, inf for none
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +53,8 @@ class Belief:
         t: (...) times.
         outcome: (..., 2) probabilities that the run has exploded by t, or broken off in NaN; None if nobody says. The
             law is that of runs which did neither.
+        resolution: (...) in units of the scale: if the location stands at a bound that cuts the law, values as near to
+            it as this count as the bound, so that an interval holds it, and beating it is not certain. 0: none do.
 
     Raises:
         ValueError: unknown transform or kind, a scale that is not positive, or shapes that do not fit the law's.
@@ -74,6 +79,7 @@ class Belief:
     kind: str = "value"
     t: NDArray[Any]
     outcome: NDArray[Any] | None = None
+    resolution: NDArray[Any] | float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("transform", TRANSFORMS), ("kind", KINDS)):
@@ -81,7 +87,7 @@ class Belief:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if not isinstance(self.metric, Metric):
             raise TypeError(f'metric must be a Metric, got {self.metric!r}; write Metric("max") or Metric("min")')
-        for name in ("location", "scale", "t"):
+        for name in ("location", "scale", "t", "resolution"):
             array = frozen(getattr(self, name), name)
             try:
                 array = np.broadcast_to(array, self.law.shape)
@@ -120,9 +126,9 @@ class Belief:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Self:
-        location, scale, t = (take(part, index) for part in (self.location, self.scale, self.t))
+        parts = {name: take(getattr(self, name), index) for name in ("location", "scale", "t", "resolution")}
         outcome = None if self.outcome is None else take(self.outcome, index, inner=1)
-        return replace(self, law=self.law[index], location=location, scale=scale, t=t, outcome=outcome)
+        return replace(self, law=self.law[index], outcome=outcome, **parts)
 
     def __repr__(self) -> str:
         return f"Belief({self.kind}, {self.metric.direction}, shape={self.shape})"
@@ -151,7 +157,7 @@ class Belief:
         Raises:
             ValueError: q is outside [0, 1], NaN, or has more than one axis.
         """
-        q = np.asarray(q, dtype=np.float64)
+        q = floats(q, "q")
         if q.ndim > 1:
             raise ValueError(f"q must be one probability or a list of them, got shape {q.shape}; flatten it")
         if not np.all((q >= 0) & (q <= 1)):
@@ -173,15 +179,15 @@ class Belief:
 
     def cdf(self, x: ArrayLike) -> Array:
         """P(Y <= x); 0 and 1 outside the bounds that cut the law."""
-        return self._sided(x, above=self.metric.sign < 0)
+        return self._sided(x, above=self.metric.sign < 0, strict=False)
 
     def prob_above(self, x: ArrayLike) -> Array:
         """P(Y > x), accurate where it is tiny."""
-        return self._sided(x, above=self.metric.sign > 0)
+        return self._sided(x, above=self.metric.sign > 0, strict=True)
 
     def prob_better(self, x: ArrayLike) -> Array:
         """The probability of being better than x: above it for a "max" metric, below it for "min"."""
-        return self._sided(x, above=True)
+        return self._sided(x, above=True, strict=True)
 
     def prob_diverged(self, *, into_nan: bool = False) -> Array:
         """The probability that the run has diverged by t, shape of the batch.
@@ -204,7 +210,7 @@ class Belief:
         return np.asarray(outcome[..., 1] if into_nan else outcome.sum(axis=-1))[()]
 
     def log_prob(self, x: ArrayLike) -> Array:
-        """Log density at x, per unit of y: finite however far out x lies, -inf past a bound that cuts the law."""
+        """Log density at x, per unit of y, of the law without ties: finite however far out, -inf past a bound."""
 
         def rule(part: Belief, x: Array) -> Array:
             u, cut = part._to_u(x), part._cut
@@ -264,7 +270,9 @@ class Belief:
         u = self._to_u(np.full(self.shape, low)), self._to_u(np.full(self.shape, high))
         log_mass = self.law.log_mass(*u)
         lost = log_mass < _LOST
-        return _Cut(np.where(lost, -np.inf, u[0]), np.where(lost, np.inf, u[1]), np.where(lost, 0.0, log_mass), lost)
+        ends = tie_ends(self.transform, self._location, self._scale, np.asarray(self.resolution), low, high)
+        u_low, u_high, first, last = (np.where(lost, s * np.inf, e) for s, e in zip((-1, 1, -1, 1), (*u, *ends)))
+        return _Cut(u_low, u_high, np.where(lost, 0.0, log_mass), lost, first, last)
 
     def _to_u(self, x: Array) -> Array:
         """u of x = sign * y, broadcast against the batch."""
@@ -284,7 +292,8 @@ class Belief:
             x = self._location[..., None] + self._scale[..., None] * forward(self.transform, u)
         low, high = self._bounds
         if (cut := self._cut) is not None:  # an end of the law is the bound itself, not its image after rounding
-            x = np.where(u <= cut.low[..., None], low, np.where(u >= cut.high[..., None], high, x))
+            first, last = np.maximum(cut.low, cut.first)[..., None], np.minimum(cut.high, cut.last)[..., None]
+            x = np.where(u <= first, low, np.where(u >= last, high, x))
         return self.metric.sign * np.clip(x, low, high)
 
     def _moments(self) -> tuple[Array, Array]:
@@ -314,18 +323,19 @@ class Belief:
 
         return self._blocks(rule, 0.0, self.law.width * len(p))
 
-    def _sided(self, x: ArrayLike, *, above: bool) -> Array:
-        """P(sign * Y > sign * x), or the other side of it."""
+    def _sided(self, x: ArrayLike, *, above: bool, strict: bool) -> Array:
+        """P(sign * Y > sign * x), or the other side of it; >= or < where strict says so."""
 
         def rule(part: Belief, x: Array) -> Array:
             u, cut = part._to_u(x), part._cut
             if cut is None:
                 return part.law.sf(u) if above else part.law.cdf(u)
-            u = np.clip(u, cut.low, cut.high)
+            u = np.clip(np.clip(u, cut.first, cut.last), cut.low, cut.high)
             log_mass = part.law.log_mass(u, cut.high) if above else part.law.log_mass(cut.low, u)
             side = np.exp(np.minimum(log_mass - cut.log_mass, 0.0))
             low, high = part._bounds
-            return np.where(x < low, float(above), np.where(x >= high, float(not above), side))
+            under, over = (x < low, x >= high) if above == strict else (x <= low, x > high)  # > and <=, or >= and <
+            return np.where(under, float(above), np.where(over, float(not above), side))
 
         return self._blocks(rule, self.metric.sign * self._checked(x), self.law.width)
 
@@ -341,7 +351,7 @@ class Belief:
         return score
 
     def _checked(self, x: ArrayLike) -> Array:
-        x = np.asarray(x, dtype=np.float64)
+        x = floats(x, "x")
         try:
             np.broadcast_shapes(self.shape, x.shape)
         except ValueError:

@@ -8,6 +8,7 @@ Letters: B curves, T observed points.
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -163,8 +164,8 @@ def read_context(y: Any, *, t: Any = None, metric: Metric) -> Context:
         warnings.warn(
             "all values of y are NaN: nothing was observed, and the answer is the prior predictive",
             UserWarning,
-            stacklevel=5,
-        )  # 5: whoever called the method of an engine that prepares its y here
+            stacklevel=_callers(),
+        )
 
     count = observed.sum(axis=1)
     if not observed.all() or (t is not None and not (times[:, 1:] > times[:, :-1]).all()):  # else as it should be
@@ -306,6 +307,14 @@ def typical_gap(times: np.ndarray) -> float:
         gaps = np.sort(np.diff(times, axis=1), axis=None)  # infinite and NaN last
     gaps = gaps[: np.isfinite(gaps).sum()]
     return float(gaps[(len(gaps) - 1) // 2]) if len(gaps) else math.nan
+
+
+def _callers() -> int:
+    """The stack level of whoever called this library: the warning belongs there, by whatever path the question came."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "lcpfn":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _place(bad: np.ndarray, single: bool) -> str:

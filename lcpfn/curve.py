@@ -25,11 +25,12 @@ class Reading:
     Attributes:
         source: the file or folder.
         read: values of the metric that the log holds.
-        replaced: of these, values that a later one of the same time took the place of, as after a restart.
+        replaced: of these, values that are left out because a later attempt came to their time or to one before it.
         not_finite: values that are NaN or infinite.
-        abandoned: values of an attempt that was restarted from an earlier time.
-        other_runs: values that belong to other runs of the same log.
+        abandoned: of those replaced, values at times that no later attempt has come to again.
+        other_runs: values that belong to other runs of the same table.
         notices: what else a reader of the forecast should know, in sentences.
+        direction: which is better, "max" or "min", where the log itself says so.
     """
 
     source: str = ""
@@ -39,6 +40,7 @@ class Reading:
     abandoned: int = 0
     other_runs: int = 0
     notices: tuple[str, ...] = ()
+    direction: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

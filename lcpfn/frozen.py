@@ -39,3 +39,15 @@ def take(array: NDArray[Any], index: Any, *, inner: int = 0) -> NDArray[Any]:
     taken = np.asarray(array[entries + (slice(None),) * inner])
     taken.flags.writeable = False
     return taken
+
+
+def floats(values: Any, name: str) -> NDArray[np.float64]:
+    """Numbers as float64.
+
+    Raises:
+        ValueError: if a whole number is too large for it: NumPy's own OverflowError does not say which argument.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except OverflowError:
+        raise ValueError(f"{name} must be finite, got a whole number too large for float64") from None

@@ -12,17 +12,19 @@ import numpy as np
 
 from lcpfn.belief import Belief
 from lcpfn.context import Context
-from lcpfn.distributions.bars import Bars
 from lcpfn.distributions.mixture import Mixture
+from lcpfn.distributions.ties import resolution
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates, Frame, bar_edges, frame, query_features
+from lcpfn.network.coordinates import Coordinates, Frame
 from lcpfn.network.forward import Cache, Network
+from lcpfn.network.shapes import check_weights, read_config
 from lcpfn.prepare import Prepared, World, prefix, wild_prefixes
 from lcpfn.query import KINDS
 
 LARGEST = 1e100  # of a value's size: squares of what is larger overflow, and its run has diverged anyway
+FARTHEST = 1e30  # of a feature: the network computes in float32
 FEW = 32  # curves of any length that may be encoded at once
 CHUNK_NUMBERS = 4_000_000  # largest temporary array of a pass, in numbers: 16 MB
 
@@ -42,30 +44,26 @@ class Inference:
 
         Raises:
             ImportError: if device is given and torch is not installed.
-            ValueError: if the config is not one that this version can run.
+            ValueError: if the config is not one that this version can run, or the weights are not those it asks for.
         """
-        try:
-            config = ModelConfig(**checkpoint.config["model"])
-            coordinates = Coordinates(**checkpoint.config["coordinates"])
-        except TypeError as error:
-            raise ValueError(
-                f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn"
-            ) from error
-        if config.layout != "causal":
-            raise ValueError(f'the checkpoint must be of layout "causal", got {config.layout!r}')
+        config, coordinates = read_config(checkpoint.config)
+        check_weights(config, coordinates, checkpoint.weights)
+        checkpoint.check_content()
         return cls(config, coordinates, _network(config, checkpoint.weights, device), device)
 
     def world(self, metric: Metric) -> World:
         """What this network knows, for `lcpfn.prepare`."""
-        clock = self.coordinates.clock if self.coordinates.times == "absolute" else None
-        return World(metric, clock, self.coordinates.bounded, self.config.limit)
+        return World(metric, self.coordinates.known_clock, self.coordinates.bounded, self.config.limit)
 
     def view(self, points: Context, metric: Metric) -> Frame:
         """Locations, scales and tokens of all prefixes; nothing is tamed."""
         self.check_size(points)
         t, y = filled(points.t), filled(points.y) * metric.sign
         lower, upper = (np.full(len(t), bound) for bound in metric.upward_bounds)
-        return frame(self.coordinates, t, y, lower, upper, np)
+        with np.errstate(all="ignore"):  # judged in the next line
+            view = self.coordinates.frame(t, y, lower, upper, np)
+        _check_range(view.tokens, points, "observed times and values")
+        return view
 
     def check_size(self, context: Context) -> None:
         """Raises ValueError if a value is so large that its run has diverged."""
@@ -80,7 +78,7 @@ class Inference:
 
     def knows_nothing(self, metric: Metric) -> bool:
         """Whether nothing says what to expect of a curve without a point."""
-        return None in metric.bounds and self.coordinates.values == "local"
+        return None in metric.bounds
 
     def check_empty(self, context: Context, metric: Metric) -> None:
         """Raises ValueError if a curve has no point, and nothing says what to expect of it."""
@@ -97,16 +95,15 @@ class Inference:
 
     def decode(self, context: Context, states: Any, after: np.ndarray, clocked: np.ndarray, kind: str) -> np.ndarray:
         """(B, P, outputs) raw answers, given the states (B, P or 1, E) that the queries may know."""
-        features = query_features(self.coordinates, filled(context.t), clocked, after, np, context.end)
+        with np.errstate(all="ignore"):  # judged in the next line
+            features = self.coordinates.query(filled(context.t), clocked, after, np, context.end)
+        _check_range(features, context, "asked times")
         raw = self.network.decode(states, self._array(features), KINDS.index(kind))
         return raw if self.device is None else raw.cpu().numpy()
 
-    def law(self, raw: np.ndarray) -> Mixture | Bars:
+    def law(self, raw: np.ndarray) -> Mixture:
         """The law of u that raw outputs (..., outputs) stand for."""
-        raw = raw[..., : self.config.law_outputs]
-        if self.config.head == "mixture":
-            return Mixture.from_raw(raw, capped=self.coordinates.values == "local")
-        return Bars(bar_edges(self.coordinates, self.config.components), raw)
+        return Mixture.from_raw(raw[..., : self.config.law_outputs])
 
     def outcome(self, raw: np.ndarray) -> np.ndarray | None:
         """(..., 2) probabilities that the run has exploded, or broken off; None if the network does not say."""
@@ -129,7 +126,7 @@ class Inference:
 
     def _belief(
         self,
-        law: Mixture | Bars,
+        law: Mixture,
         location: np.ndarray,
         scale: np.ndarray,
         t: np.ndarray,
@@ -138,10 +135,9 @@ class Inference:
         outcome: np.ndarray | None,
     ) -> Belief:
         location, scale = location.reshape(t.shape), scale.reshape(t.shape)
-        transform = self.coordinates.transform
-        return Belief(
-            law, location, scale, transform=transform, metric=metric, kind=kind, t=np.array(t), outcome=outcome
-        )
+        near = resolution(scale, *metric.upward_bounds)
+        facts = {"metric": metric, "kind": kind, "t": np.array(t), "outcome": outcome, "resolution": near}
+        return Belief(law, location, scale, transform=self.coordinates.transform, **facts)
 
     def answer(self, asked: Prepared, after: np.ndarray, kind: str, *, t: np.ndarray | None = None) -> Belief:
         """Belief about P queries of each curve, the p-th asked after `after` points.
@@ -217,21 +213,34 @@ def certain(belief: Belief, diverged: np.ndarray | None) -> Belief:
     return replace(belief, outcome=outcome)
 
 
-def _joined(laws: list[Mixture | Bars]) -> Mixture | Bars:
+def _joined(laws: list[Mixture]) -> Mixture:
     """Laws of several chunks as one, with no more copies than the result: it may be most of the memory."""
-    first = laws[0]
     if len(laws) == 1:
-        return first
-    names = ("log_masses",) if isinstance(first, Bars) else ("log_weights", "means", "stds")
-    parts = [np.concatenate([getattr(law, name) for law in laws]) for name in names]
+        return laws[0]
+    parts = [np.concatenate([getattr(law, name) for law in laws]) for name in ("log_weights", "means", "stds")]
     for part in parts:
         part.flags.writeable = False  # else the law would copy it
-    return Bars(first.edges, *parts) if isinstance(first, Bars) else Mixture(*parts)
+    return Mixture(*parts)
 
 
 def _rows(context: Context, rows: slice) -> Context:
     end = None if context.end is None else context.end[rows]
     return replace(context, t=context.t[rows], y=context.y[rows], count=context.count[rows], end=end)
+
+
+def _check_range(features: np.ndarray, context: Context, what: str) -> None:
+    """Raises ValueError if features (B, P, F) have left the range of float64: the network would answer NaN in silence.
+
+    Times of 1e-10 and a query at 1e300, say, or steps so small that their quotients overflow.
+    """
+    wrong = ~(np.abs(features) <= FARTHEST).all(axis=2)  # NaN too
+    if wrong.any():
+        curve, place = (int(i) for i in np.argwhere(wrong)[0])
+        where = f"number {place}" + ("" if context.single else f" of curve {curve}")
+        raise ValueError(
+            f"{what} must be comparable with one another in float64, got quotients or differences beyond its range "
+            f"(about 1e-308 to 1e308) at {where}; rescale the times, values or bounds, or leave out what is so far away"
+        )
 
 
 def filled(values: np.ndarray) -> np.ndarray:

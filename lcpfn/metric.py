@@ -4,6 +4,8 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 
+LEAST, LARGEST = 1e-250, 1e250  # between two bounds: thousandths of less, and sums of more, leave the range of float64
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -45,6 +47,11 @@ class Metric:
             raise ValueError(
                 f"bounds must increase, got ({low:g}, {high:g}); give them as (lowest, highest) whatever the direction"
             )
+        if low is not None and high is not None and not LEAST <= high - low <= LARGEST:
+            raise ValueError(
+                f"bounds must lie {LEAST:g} to {LARGEST:g} apart to be told from each other in float64, got ({low!r}, "
+                f"{high!r}); rescale the values"
+            )
         if not isinstance(self.overshoot, bool):
             raise TypeError(
                 f"overshoot must be True or False, got {self.overshoot!r}; "
@@ -70,7 +77,10 @@ def _bound(value: object, name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"the {name} bound must be a number or None, got {value!r} of type {type(value).__name__}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"the {name} bound must be finite, got a whole number too large for float64") from None
     if not math.isfinite(number):
         raise ValueError(f"the {name} bound must be finite, got {number}; write None where the metric has no bound")
     return number

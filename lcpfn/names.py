@@ -30,7 +30,7 @@ TABLE = (
         "max",
         (0, 1),
         "accuracy, acc, acc norm, top, categorical accuracy, correct, exact match, em, pass at, "
-        "auc, auroc, auprc, roc auc, pr auc, roc auc ovr, average precision, ap, map, ar, mar, "
+        "auc, auroc, auprc, aucpr, roc auc, pr auc, roc auc ovr, average precision, ap, map, ar, mar, "
         "f1, f2, fbeta, precision, prec, recall, tpr, tnr, sensitivity, specificity, "
         "dice, dice coefficient, dice coef, iou, miou, jaccard, pq, "
         "bleu, sacrebleu, rouge, rouge l, rougel, rougelsum, meteor, chrf, spbleu, bertscore, "
@@ -47,7 +47,7 @@ TABLE = (
     Entry(
         "min",
         (0, 1),
-        "misclassification, misclassification rate, misclassification error, top error, top err",
+        "merror, misclassification, misclassification rate, misclassification error, top error, top err",
         share=True,
     ),
     Entry("min", (0, 1), "ece, calibration error, eer, equal error rate, fpr, fnr, miss rate, hamming", share=True),
@@ -59,7 +59,8 @@ TABLE = (
     Entry(
         "min",
         (0, None),
-        "xent, cross entropy, crossentropy, logloss, brier, crps, pinball, quantile loss, huber, hinge",
+        "xent, cross entropy, crossentropy, logloss, mlogloss, multiclass, brier, crps, pinball, "
+        "quantile loss, huber, hinge",
     ),
     Entry("min", (0, None), "* error, * err, mse, rmse, rmsle, msle, mae, mape, smape, wape, mase, nrmse, l1, l2"),
     Entry("min", (0, None), "fid, kid, fvd, lpips, edit distance, levenshtein, regret, ade, fde, mpjpe"),

@@ -56,7 +56,7 @@ def fan(
         ImportError: if matplotlib is not installed.
         ValueError: if the belief is not about one curve, or a level is not in (0, 1).
     """
-    axes = _axes() if ax is None else ax
+    axes = new_axes() if ax is None else ax
     if len(belief.shape) != 1 or not belief.shape[0]:
         raise ValueError(f"fan draws one curve, a belief of shape (Q,), got {belief.shape}; take one with belief[i]")
     if not 0 < len(levels) <= len(BANDS) or not all(0 < level < 1 for level in levels):
@@ -135,7 +135,8 @@ def beside(
     return figure
 
 
-def _axes() -> Axes:
+def new_axes() -> Axes:
+    """Axes of a figure of their own, that no window shows."""
     return _figure((9, 5)).subplots()
 
 

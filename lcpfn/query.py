@@ -52,8 +52,7 @@ class Kind:
             return take(signal, at, 1)
         place = xp.arange(y.shape[1], device=y.device)
         inside = (place >= after[..., None]) & (place <= at[..., None])  # (B, P, T)
-        least = xp.full_like(y, -math.inf)
-        return xp.amax(xp.where(inside, y[:, None, :], least[:, None, :]), -1)
+        return xp.amax(xp.where(inside, y[:, None, :], xp.full_like(y, -math.inf)[:, None, :]), -1)
 
 
 # A network knows a kind by its place in this table: a new one is added at the end.

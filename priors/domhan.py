@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lcpfn.priors.combination import Combination
-from lcpfn.priors.laws import LCPFN
+from lcpfn.priors.laws import DOMHAN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,5 +32,5 @@ class Domhan(Combination):
 
     name: ClassVar[str] = "domhan"
 
-    families: tuple[str, ...] = tuple(LCPFN)
+    families: tuple[str, ...] = DOMHAN
     terms: int = 3

@@ -135,6 +135,9 @@ LCPFN: dict[str, dict[str, Law]] = {
     "hill": {"theta": Normal(0.8, 0.1), "eta": LogNormal(1, 1), "kappa": LogNormal(1, 2)},
 }
 
+# The families of Domhan et al. 2015, named: a family that is added above changes no prior that draws one of these.
+DOMHAN = tuple("pow3 ilog2 janoschek log_power weibull mmf vap loglog_linear exp4 pow4 hill".split())
+
 
 def to_json(law: Law) -> dict[str, Any]:
     """Returns the law as JSON: the name of its class under "law", and its fields.

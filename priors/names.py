@@ -10,8 +10,40 @@ from lcpfn.priors.own import find
 from lcpfn.priors.paper import Paper
 
 
+def built_in(name: Any, parameters: Any = None) -> Prior:
+    """Returns one of the priors of this package; never imports anything, so that a name out of a file may be given.
+
+    Args:
+        name: "paper", "domhan" or "general".
+        parameters: As for `by_name`.
+
+    Raises:
+        ValueError: If there is no prior of that name, a module of somebody's own among them, or it does not take these
+            parameters.
+
+    Example:
+        >>> built_in("paper").name
+        'paper'
+    """
+    priors: dict[str, type[Paper] | type[Domhan] | type[General]] = {
+        prior.name: prior for prior in (Paper, Domhan, General)
+    }
+    if not isinstance(name, str) or name not in priors:
+        raise ValueError(
+            f"a prior is one of {sorted(priors)}, got {name!r}; one of your own is module:object, as in my_module:prior"
+        )
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise ValueError(f"the parameters of the prior {name!r} must be a mapping, got {type(parameters).__name__}")
+    try:
+        return priors[name].from_parameters(parameters or {})
+    except (TypeError, AttributeError, KeyError, OverflowError) as error:
+        raise ValueError(f"the prior {name!r} cannot be made of these parameters: {error}") from error
+
+
 def by_name(name: str, parameters: Mapping[str, Any] | None = None) -> Prior:
-    """Returns the prior of that name.
+    """Returns the prior of that name; imports the module of one of your own, which runs its code.
+
+    For names that a person gave. What a file says goes to `built_in`.
 
     Args:
         name: "paper", "domhan" or "general", or the import path "module:object" of one of your own, see
@@ -25,13 +57,4 @@ def by_name(name: str, parameters: Mapping[str, Any] | None = None) -> Prior:
         >>> by_name("paper", {"horizon": 50}).parameters()["horizon"]
         50
     """
-    priors: dict[str, type[Paper] | type[Domhan] | type[General]] = {
-        prior.name: prior for prior in (Paper, Domhan, General)
-    }
-    if ":" in name:
-        return find(name, parameters)
-    if name not in priors:
-        raise ValueError(
-            f"a prior is one of {sorted(priors)}, got {name!r}; one of your own is module:object, as in my_module:prior"
-        )
-    return priors[name].from_parameters(parameters or {})
+    return find(name, parameters) if ":" in name else built_in(name, parameters)

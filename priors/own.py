@@ -190,7 +190,10 @@ def find(path: str, parameters: Mapping[str, Any] | None = None) -> Prior:
                 f"the prior {path!r} has other parameters now, {thing.parameters()}, than asked for, "
                 f"{dict(parameters)}; give its class a from_parameters, as lcpfn.priors.Paper has"
             )
-        thing = thing.from_parameters(parameters)
+        try:
+            thing = thing.from_parameters(parameters)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the prior {path!r} does not take the parameters {dict(parameters)}: {error}") from error
     return NamedRuns(path, thing) if isinstance(thing, RunPrior) else Named(path, thing)
 
 

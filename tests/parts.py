@@ -1,8 +1,8 @@
-"""What the tests of the general prior's parts share: dice, and the progress of runs that are measured evenly."""
+"""What the tests of the general prior's parts share: a sampler, and the progress of runs that are measured evenly."""
 
 import torch
 
-from lcpfn.priors.dice import Dice
+from lcpfn.priors.general.sampling import Sampler
 
 N = 4000  # runs
 
@@ -11,8 +11,8 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def dice(n: int = N, seed: int = 0) -> Dice:
-    return Dice(n, generator=generator(seed))
+def sampler(n: int = N, seed: int = 0) -> Sampler:
+    return Sampler(n, generator=generator(seed))
 
 
 def progress(n: int = N, points: int = 60) -> torch.Tensor:

@@ -8,8 +8,8 @@ import pytest
 
 from lcpfn.belief import Belief
 from lcpfn.cli.answer import Answer, spread
+from lcpfn.curve import Curve
 from lcpfn.distributions.mixture import Mixture
-from lcpfn.logs.table import Curve
 from lcpfn.metric import Metric
 
 
@@ -23,7 +23,7 @@ def normal(mean: float, std: float, t: list[float], *, direction: str = "max", k
 
 
 def curve(values: list[float], *, start: int = 1) -> Curve:
-    return Curve("score", np.array(values), np.arange(start, start + len(values), dtype=float), "step")
+    return Curve(np.arange(start, start + len(values), dtype=float), np.array(values), name="score", clock="step")
 
 
 NOTHING = curve([])
@@ -92,7 +92,7 @@ def test_nothing_seen() -> None:
     answer = Answer(normal(0.5, 0.1, [1, 2]), curve([np.nan, np.nan]), NOTHING)
     assert answer.record is None
     assert cells(answer.table(every=True))[0] == ["step", "median", "50 %", "80 %", "95 %"]
-    assert answer.document()["observed"] == {"count": 0, "last": None, "best": None}
+    assert answer.document()["observed"] == {"count": 0, "last": None, "best": None, "diverged_at": None}
 
 
 def test_records_are_json_without_nan_and_infinity() -> None:

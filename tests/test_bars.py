@@ -1,16 +1,20 @@
 """Bars with half-normal tails, the head of LC-PFN: definition, inverse, moments, what it refuses."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from contracts import check_belief
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import WEIGHTS, nodes
+from originals import Bars
 from scipy import stats
 from statistical import differs_from_law
 
-from lcpfn.distributions.bars import Bars
+from lcpfn.belief import Belief
+from lcpfn.metric import Metric
 
 EDGES = np.array([-1.0, -0.4, -0.1, 0.0, 0.3, 1.0, 1.2])
 MASSES = np.array([0.1, 0.2, 0.05, 0.25, 0.3, 0.1])
@@ -147,3 +151,26 @@ def test_bars_are_a_value() -> None:
 def test_errors_say_the_rule_and_what_came(edges: list, log_masses: list, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         Bars(edges, log_masses)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [Metric(), Metric("min", bounds=(0, None)), Metric(bounds=(0, 1)), Metric(bounds=(0, 1), overshoot=True)],
+    ids=str,
+)
+@pytest.mark.parametrize("transform", ["identity", "sinh"])
+def test_beliefs_of_bars_keep_the_contract(metric: Metric, transform: str) -> None:
+    law = Bars(np.linspace(-1, 1, 51), np.random.default_rng(0).normal(size=(2, 50)))
+    check_belief(Belief(law, metric.sign * 0.8, [0.1, 0.3], transform=transform, metric=metric, kind="best", t=7))
+
+
+@pytest.mark.parametrize("transform", ["identity", "sinh"])
+def test_crps_of_bars_is_that_of_its_definition(transform: str) -> None:
+    law = Bars([-1.0, -0.5, 0.0, 0.4, 1.0], np.log([0.1, 0.4, 0.3, 0.2]))
+    belief = Belief(law, 0.0, 1.0, transform=transform, metric=Metric("max", bounds=(None, 0.9)), t=1)
+    for outcome in (-3.0, 0.1, 0.8, 1.5):
+        split = min(outcome, 0.9)
+        ends = np.arcsinh([-1e4, split, 0.9])
+        left, right = (np.sinh(np.linspace(a, b, 5001)) for a, b in pairwise(ends))
+        wanted = np.trapezoid(belief.cdf(left) ** 2, left) + np.trapezoid(belief.prob_above(right) ** 2, right)
+        assert belief.crps(outcome) == pytest.approx(wanted + outcome - split, rel=1e-4)

@@ -15,7 +15,6 @@ from statistical import differs_from_law
 
 import lcpfn.belief
 from lcpfn.belief import Belief
-from lcpfn.distributions.bars import Bars
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
 
@@ -26,7 +25,7 @@ EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def batch(shape: tuple[int, ...], *, metric: Metric, transform: str = "sinh", components: int = 20) -> Belief:
     raw = np.random.default_rng(0).normal(size=(*shape, 3 * components))
     location = metric.sign * np.linspace(0.6, 0.99, max(1, int(np.prod(shape)))).reshape(shape)
-    law = Mixture.from_raw(raw.astype(np.float32), capped=transform == "sinh")
+    law = Mixture.from_raw(raw.astype(np.float32))
     return Belief(law, location, 0.03, transform=transform, metric=metric, t=np.arange(location.size).reshape(shape))
 
 
@@ -45,13 +44,6 @@ METRICS = [
 @BOTH
 def test_mixtures_keep_the_contract(metric: Metric, shape: tuple[int, ...], transform: str) -> None:
     check_belief(batch(shape, metric=metric, transform=transform, components=5))
-
-
-@pytest.mark.parametrize("metric", METRICS, ids=str)
-@BOTH
-def test_bars_keep_the_contract(metric: Metric, transform: str) -> None:
-    law = Bars(np.linspace(-1, 1, 51), np.random.default_rng(0).normal(size=(2, 50)))
-    check_belief(Belief(law, metric.sign * 0.8, [0.1, 0.3], transform=transform, metric=metric, kind="best", t=7))
 
 
 @EVERY

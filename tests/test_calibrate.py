@@ -7,7 +7,7 @@ import pytest
 
 from lcpfn.calibration.study import CUTS
 from lcpfn.cli import main
-from lcpfn.cli.parser import _parser
+from lcpfn.cli.parser import parser
 
 FEW = ["calibrate", "--curves", "30", "--draws", "3", "--cuts", "5,50"]
 
@@ -46,7 +46,7 @@ def test_pictures_are_drawn_into_a_new_folder(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_cut_offs_are_those_of_the_library() -> None:
-    assert _parser().parse_args(["calibrate"]).cuts == CUTS
+    assert parser().parse_args(["calibrate"]).cuts == CUTS
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from lcpfn.cli import commands
 from lcpfn.cli.demo import CURVES
 from lcpfn.metric import Metric
 from lcpfn.pfn import load, locate
-from lcpfn.stopping import Stopper
+from lcpfn.stopping import Best, Stopper
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -138,8 +138,8 @@ def asked(capsys: pytest.CaptureFixture[str], tmp_path: Path, *argv: str) -> str
 
 def test_an_incumbent_brings_a_stop_card(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The same decision as the stopper's, with what would have changed it."""
-    for how, among in (({}, ()), ({"start": "higher"}, ("--rivals", "1"))):
-        stopper = Stopper(horizon=50, metric=Metric(bounds=(0, 1)), first_step=0, **how)
+    for rule, among in ((Best(), ()), (Best(start="higher"), ("--rivals", "1"))):
+        stopper = Stopper(rule=rule, horizon=50, metric=Metric(bounds=(0, 1)), first_step=0)
         stopper.update("first", 0, 0.999)
         stopper.finish("first")
         for step, y in enumerate(RUN):

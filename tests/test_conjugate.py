@@ -1,16 +1,18 @@
 """End to end: a tiny network trained on a prior with a closed-form posterior finds that posterior."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from originals import OriginalAnswers, OriginalConfig, UnitCoordinates, network
 
 from lcpfn import PFN, Checkpoint, Metric
 from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves
 from lcpfn.training import PRESETS, Options, train
+from lcpfn.training.transformer import Transformer
 
 MEAN, SPREAD, NOISE = 0.5, 0.1, 0.05  # of the level, and of the noise around it
 
@@ -34,12 +36,16 @@ class Level:
 
 @pytest.mark.parametrize("values", ["local", "unit"])
 def test_a_trained_network_finds_the_closed_form_posterior(tmp_path, values):
+    local, model = values == "local", PRESETS["tiny"]
     told = Options(
         steps=500, batch=32, questions=32, lr=6e-3, warmup=20, threads=1, precision="float32", validation_curves=0,
-        alarm_curves=0, irregular=0.0, log_every_s=1e9, model=PRESETS["tiny"], coordinates=Coordinates(values=values),
+        alarm_curves=0, irregular=0.0, log_every_s=1e9, coordinates=Coordinates() if local else UnitCoordinates(),
+        model=model if local else OriginalConfig(**asdict(model), head="mixture", layout="causal"),
     )  # fmt: skip
-    train(told, tmp_path, prior=Level(), say=lambda line: None)
-    pfn = PFN(Checkpoint.read(tmp_path / "checkpoint.safetensors"))
+    kind_of_network = Transformer if local else network.CausalTransformer
+    train(told, tmp_path, prior=Level(), say=lambda line: None, network=kind_of_network)
+    checkpoint = Checkpoint.read(tmp_path / "checkpoint.safetensors")
+    pfn = PFN(checkpoint) if local else OriginalAnswers(checkpoint)
     metric = Metric(bounds=(0, 1), overshoot=True)
     curves = Level().sample(400, torch.arange(1.0, 101.0), generator=torch.Generator().manual_seed(1))
     y = curves.y.numpy().astype(float)

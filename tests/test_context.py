@@ -125,11 +125,11 @@ def test_an_empty_curve_is_a_context_without_points(y):
 
 def test_a_curve_of_nothing_but_nan_warns_and_counts_as_empty():
     with pytest.warns(UserWarning, match="prior predictive") as caught:
-        context = read([NAN, NAN])
+        context = read_context([NAN, NAN], metric=FREE)
     assert same(context, read([]))
     here = test_a_curve_of_nothing_but_nan_warns_and_counts_as_empty.__code__
     assert caught[0].filename == here.co_filename
-    assert caught[0].lineno == here.co_firstlineno + 2  # the line that called `read`, as a user's calls `predict`
+    assert caught[0].lineno == here.co_firstlineno + 2  # the line that called it, as a user's calls `predict`
 
 
 def test_unobserved_curves_in_a_batch_are_nothing_special():

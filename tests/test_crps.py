@@ -1,18 +1,13 @@
 """The CRPS against its definition, and its closed forms against its quadrature."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import CASES, LOCATION, SCALE, TRANSFORMS, Case
 
-from lcpfn.belief import Belief
 from lcpfn.distributions import crps
-from lcpfn.distributions.bars import Bars
 from lcpfn.distributions.mixture import Mixture
-from lcpfn.metric import Metric
 
 BOTH = pytest.mark.parametrize("transform", list(TRANSFORMS))
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -26,18 +21,6 @@ def test_crps_is_that_of_its_definition(case: Case, transform: str) -> None:
         y = belief.mean() + sds * belief.std()
         wanted = SCALE * case.crps(transform, (y - LOCATION) / SCALE)
         assert belief.crps(y) == pytest.approx(wanted, rel=1e-5), sds
-
-
-@pytest.mark.parametrize("transform", ["identity", "sinh"])
-def test_crps_of_bars_is_that_of_its_definition(transform: str) -> None:
-    law = Bars([-1.0, -0.5, 0.0, 0.4, 1.0], np.log([0.1, 0.4, 0.3, 0.2]))
-    belief = Belief(law, 0.0, 1.0, transform=transform, metric=Metric("max", bounds=(None, 0.9)), t=1)
-    for outcome in (-3.0, 0.1, 0.8, 1.5):
-        split = min(outcome, 0.9)
-        ends = np.arcsinh([-1e4, split, 0.9])
-        left, right = (np.sinh(np.linspace(a, b, 5001)) for a, b in pairwise(ends))
-        wanted = np.trapezoid(belief.cdf(left) ** 2, left) + np.trapezoid(belief.prob_above(right) ** 2, right)
-        assert belief.crps(outcome) == pytest.approx(wanted + outcome - split, rel=1e-4)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(list(TRANSFORMS)), st.floats(-4, 4))

@@ -1,31 +1,24 @@
 """The exam on the prior: its curves, its questions, and how answers are judged."""
 
-import dataclasses
 import runpy
 from pathlib import Path
 from typing import Any
 
-import networks
 import numpy as np
 import pytest
-import torch
 from scipy.special import ndtr
 from statistical import Z
 
-from lcpfn.network.checkpoint import Checkpoint
-from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates
-from lcpfn.priors import Curves, Paper
 from lcpfn.query import KINDS
-from lcpfn.training.objective import Objective
-from lcpfn.training.randomness import generator
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
 def exam() -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "benchmarks" / "prior" / "exam.py"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        return runpy.run_path(str(ROOT / "benchmarks" / "prior" / "exam.py"))
 
 
 def test_fewer_curves_are_the_first_of_more(exam: dict[str, Any]) -> None:
@@ -75,28 +68,3 @@ def test_answers_about_one_curve_are_not_taken_for_independent(exam: dict[str, A
     shape = (len(KINDS), len(exam["CALIBRATION_CUTS"]), 1_000, exam["ASKED"])
     cell = exam["coverage"](np.broadcast_to(one, shape))[0]
     assert cell["se"] == pytest.approx(np.sqrt(cell["mean"] * (1 - cell["mean"]) / 999), rel=1e-6)
-
-
-def test_the_original_layout_answers_as_it_is_trained(exam: dict[str, Any]) -> None:
-    config = ModelConfig(width=32, layers=2, heads=2, hidden=64, decoder=48, components=5, layout="original")
-    with torch.random.fork_rng():
-        objective = Objective(config, Coordinates(), (0.0, 1.0))
-        told = networks.random_pfn().checkpoint
-    random = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in objective.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.2)
-    weights = {name: p.detach().numpy() for name, p in objective.model.named_parameters()}
-    model = dataclasses.asdict(config)
-    answers = exam["OriginalAnswers"](Checkpoint({**told.config, "model": model}, weights, told.provenance))
-    (block,) = exam["draw"](5)
-    curves = Paper().sample(200, torch.arange(1.0, 101.0), generator=generator(0, 100, 0))
-    curves = Curves(*(getattr(curves, name)[:5] for name in ("t", "y", "signal", "seen")))
-    for kind in KINDS:
-        belief = answers.predict(block.y[:, :20], np.array([30.0, 90.0]), kind=kind, metric=exam["METRIC"])
-        asked = torch.tensor([[30.0, 90.0]]).expand(5, -1)
-        with torch.no_grad():
-            expected = objective(
-                curves, torch.full((5, 2), 20), asked, curves.y[:, [29, 89]], torch.tensor([KINDS.index(kind)])
-            )
-        np.testing.assert_allclose(belief.log_prob(block.y[:, [29, 89]]), expected, rtol=1e-3, atol=1e-3)

@@ -17,15 +17,15 @@ from lcpfn import Metric
 from lcpfn.context import read_context
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates, query_features
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.pfn import PFN
 from lcpfn.prepare import tamed
 from lcpfn.priors import Curves, General, Paper, RunPrior, by_name
-from lcpfn.priors.divergence import Divergence
-from lcpfn.priors.sums import Sums
+from lcpfn.priors.general.divergence import Divergence
+from lcpfn.priors.general.lcpfn_runs import LcpfnRuns
 from lcpfn.query import KINDS
 from lcpfn.training import PRESETS, Options, Run
-from lcpfn.training.questions import EXPLODED, draw_of_runs
+from lcpfn.training.questions import EXPLOSION, QuestionLaw, draw
 from lcpfn.training.randomness import generator
 
 ANY = Coordinates(times="relative", clock=None, bounded=False, ends=True)
@@ -144,7 +144,7 @@ def test_drawing_is_fast():
 
 def test_answers_are_the_truth_about_what_was_seen():
     curves = runs(300).upward()
-    asked = draw_of_runs(curves, 30, (0.5, 0.25, 0.25), 100, generator=generator(1))
+    asked = draw(curves, QuestionLaw(questions=30, shares=(0.5, 0.25, 0.25)), 100, generator=generator(1))
     count = curves.seen.sum(1)
     checked = dict.fromkeys(KINDS, 0)
     for b in range(300):
@@ -167,11 +167,11 @@ def test_answers_are_the_truth_about_what_was_seen():
 
 def test_explosions_and_what_was_never_measured_are_not_asked():
     curves = runs(1000, prior=General(divergence=Divergence(to_nan=0.3, finite=0.5, height=(1e3, 1e6)))).upward()
-    asked = draw_of_runs(curves, 24, (0.6, 0.2, 0.2), 100, generator=generator(1))
+    asked = draw(curves, QuestionLaw(questions=24, shares=(0.6, 0.2, 0.2)), 100, generator=generator(1))
     seen_worst = curves.y.cummin(1).values.gather(1, (asked.after - 1).clamp(min=0))
     fall = (seen_worst - asked.answer) / curves.unit[:, None]
     rounding = 3e-7 * asked.answer.abs() / curves.unit[:, None]  # a unit is nothing beside 1e6 of them in float32
-    assert float((fall - rounding)[asked.valid].max()) <= EXPLODED * 1.001
+    assert float((fall - rounding)[asked.valid].max()) <= EXPLOSION * 1.001
     last = torch.where(curves.seen, curves.t, -math.inf).amax(1, keepdim=True)
     assert (asked.t_query <= last).expand_as(asked.valid)[asked.valid].all()
     assert 0.5 < float(asked.valid.float().mean()) < 0.99
@@ -181,17 +181,17 @@ def test_explosions_and_what_was_never_measured_are_not_asked():
 
 
 def test_a_run_has_the_prior_that_it_was_told_and_goes_on_with_no_other(tmp_path):
-    told = Options(**(TINY | {"validation_curves": 0}), prior_parameters='{"sums": {"share": 0.3}}', steps=2)
+    told = Options(**(TINY | {"validation_curves": 0}), prior_parameters='{"lcpfn_runs": {"share": 0.3}}', steps=2)
     Run(told, tmp_path, say=quiet).run()
     prior = Checkpoint.read(tmp_path / "checkpoint.safetensors").provenance["prior"]
-    assert by_name(prior["name"], prior["parameters"]) == General(sums=Sums(share=0.3)) != General()
+    assert by_name(prior["name"], prior["parameters"]) == General(lcpfn_runs=LcpfnRuns(share=0.3)) != General()
     with pytest.raises(ValueError, match="--resume needs the prior_parameters that the run began with"):
         Run(dataclasses.replace(told, prior_parameters="{}"), tmp_path, say=quiet, resume=True)
 
 
 def test_training_learns_and_the_engine_runs_what_it_learnt(tmp_path):
     run = Run(Options(**TINY, steps=80, lr=5e-3, warmup=10), tmp_path, say=quiet)
-    before = run.validate(*run.examined)
+    before = run.validate(run.examined)
     last = run.run()
     assert set(before) == set(KINDS)
     assert all(last["scores"][kind] > before[kind] + 0.1 for kind in before), (before, last["scores"])
@@ -222,7 +222,7 @@ def test_training_and_engine_see_the_same(tmp_path):
     pfn = PFN(Checkpoint.read(tmp_path / "checkpoint.safetensors"))
     curves = runs(40, seed=3)
     upward = curves.upward()
-    asked = draw_of_runs(upward, 6, (1.0, 0.0, 0.0), 100, generator=generator(1))
+    asked = draw(upward, QuestionLaw(questions=6, shares=(1.0, 0.0, 0.0)), 100, generator=generator(1))
     with torch.no_grad():
         ours = run.objective(upward, asked.after, asked.t_query, asked.answer, asked.kinds)
     compared = 0
@@ -306,7 +306,7 @@ def test_invariances_with_an_end_are_exact(kind):
 def test_nothing_is_known_of_the_clock_before_the_first_point():
     t = torch.tensor([[5.0, 6.0, 8.0]]).double()
     asked, after = torch.tensor([[5.0, 9.0]]).double(), torch.zeros(1, 2, dtype=torch.int64)
-    features = query_features(ANY, t, asked, after, torch, torch.tensor([10.0]).double())
+    features = ANY.query(t, asked, after, torch, torch.tensor([10.0]).double())
     assert torch.isfinite(features).all()
-    later = query_features(ANY, t + 1, asked, after, torch, torch.tensor([10.0]).double())
+    later = ANY.query(t + 1, asked, after, torch, torch.tensor([10.0]).double())
     assert torch.equal(features, later), "the times of points that were not seen must not show"

@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 
 import lcpfn
 from lcpfn.priors import General, Paper, by_name
-from lcpfn.priors.divergence import Divergence
+from lcpfn.priors.general.divergence import Divergence
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCURACY = lcpfn.Metric("max", bounds=(0.0, 1.0))

@@ -16,7 +16,7 @@ import pytest
 from loops import EPOCHS, FLAT, RISING, example, random_states_kept
 from trials import BAD, GOOD, UNIT, stopper
 
-from lcpfn.stopping import Incumbent
+from lcpfn.stopping import Converged, Incumbent
 
 if importlib.util.find_spec("tensorflow") is None:
     os.environ.setdefault("KERAS_BACKEND", "torch")  # else Keras looks for tensorflow, and fails
@@ -132,7 +132,7 @@ def test_an_interrupted_fit_goes_on_under_its_stopper(tmp_path: Path) -> None:
     """Its file has the points, so the decisions are those of a fit that was not interrupted."""
 
     def part(name: str, *, fails_after: int | None = None, initial_epoch: int = 0) -> tuple[int, Any]:
-        single = stopper(path=tmp_path / f"{name}.json", horizon=EPOCHS, rule="converged", min_delta=0.02)
+        single = stopper(path=tmp_path / f"{name}.json", horizon=EPOCHS, rule=Converged(min_delta=0.02))
         stopping = LearningCurveStopping("val_acc", stopper=single, trial="a")
         epochs = fit(Scripted(FLAT, fails_after=fails_after), stopping, initial_epoch=initial_epoch)
         return initial_epoch + epochs, stopping.decision

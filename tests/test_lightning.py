@@ -104,6 +104,24 @@ def test_a_flat_run_is_stopped_and_a_rising_one_is_not(name: str, caplog: pytest
     assert fit(Scripted(rising, name=name), alone(name)).current_epoch == EPOCHS
 
 
+class Training(Scripted):
+    """Logs the same as a metric of training, which is known once the epoch is over, after validation."""
+
+    def training_step(self, batch: Any) -> Any:
+        self.log("train_acc", FLAT[self.current_epoch], on_step=False, on_epoch=True)
+        return super().training_step(batch)
+
+
+def test_a_training_metric_is_judged_beside_validation() -> None:
+    stopping = alone("train_acc")
+    epochs = fit(Training(RISING), stopping).current_epoch
+    assert stopping.decision is not None and stopping.decision.reason == "converged" and epochs < EPOCHS
+    points = stopping.state_dict()["points"]
+    assert list(points) == list(range(1, epochs + 1)) and list(points.values()) == pytest.approx(FLAT[:epochs])
+    with pytest.raises(ValueError, match=r"monitor must name a metric that is logged, got 'training_acc' of \["):
+        fit(Training(RISING), alone("training_acc"))
+
+
 def test_runs_that_share_a_stopper_with_a_file(tmp_path: Path) -> None:
     path, epochs = tmp_path / "runs.json", {}
     for name, values in (("good", GOOD), ("bad", BAD)):

@@ -12,8 +12,19 @@ from hypothesis import strategies as st
 
 import lcpfn
 from lcpfn import logs
+from lcpfn.curve import Reading
 
 ACC = [0.3, 0.45, 0.55, 0.6]
+
+
+def counted(curve: lcpfn.Curve) -> bool:
+    """Whether the times are 1, 2, 3, ..."""
+    return curve.t.tolist() == list(range(1, len(curve) + 1))
+
+
+def reading(curve: lcpfn.Curve) -> Reading:
+    assert curve.reading is not None
+    return curve.reading
 
 
 def write(path: Path, text: str) -> Path:
@@ -76,7 +87,7 @@ def test_keras(tmp_path: Path) -> None:
     path = write(tmp_path / "training.csv", keras([0, 1, 2, 3], ACC))
     for source in (path, tmp_path):
         curve = logs.read(source)
-        assert (curve.name, curve.clock, curve.t, curve.replaced) == ("val_accuracy", "epoch", None, 0)
+        assert (curve.name, curve.clock, counted(curve), reading(curve).replaced) == ("val_accuracy", "epoch", True, 0)
         np.testing.assert_allclose(curve.y, np.array(ACC) - 0.05)
         loss = logs.read(source, metric="val_loss")
         assert loss.metric == lcpfn.Metric("min", bounds=(0, None))
@@ -86,30 +97,29 @@ def test_keras_resumed(tmp_path: Path) -> None:
     path = write(tmp_path / "training.csv", keras([0, 1, 2, 3, 2, 3, 4], [0.1, 0.2, 0.3, 0.4, 0.35, 0.45, 0.5]))
     curve = logs.read(path, metric="accuracy")
     np.testing.assert_allclose(curve.y, [0.1, 0.2, 0.35, 0.45, 0.5])
-    assert curve.replaced == 2
+    assert reading(curve).replaced == 2
     timed = logs.read(path, metric="accuracy", clock="epoch")
-    np.testing.assert_array_equal(timed.times, range(5))
+    np.testing.assert_array_equal(timed.t, range(5))
     np.testing.assert_array_equal(timed.y, curve.y)
 
 
 def test_two_runs_in_one_table_are_not_a_restart(tmp_path: Path) -> None:
     path = write(tmp_path / "training.csv", keras([0, 1, 2, 0, 1, 2], [0.1, 0.2, 0.3, 0.4, 0.35, 0.45]))
-    with pytest.raises(ValueError, match=r"column epoch goes 0, 1, 2\.\.\.: say --time-column"):
-        logs.read(path, metric="accuracy")
-    with pytest.raises(ValueError, match="line 5: epoch starts over at 0: two runs in one file"):
-        logs.read(path, metric="accuracy", clock="epoch")
+    for clock in (None, "epoch", "rows"):
+        with pytest.raises(ValueError, match="line 5: epoch starts over at 0: two runs in one file"):
+            logs.read(path, metric="accuracy", clock=clock)
 
 
 def test_lightning(tmp_path: Path) -> None:
     path = write(tmp_path / "lightning_logs" / "version_0" / "metrics.csv", lightning())
     for source in (path, path.parent, path.parent.parent, tmp_path):
         curve = logs.read(source)
-        assert (curve.name, curve.clock, curve.t) == ("val_acc", "epoch", None)
+        assert (curve.name, curve.clock, counted(curve)) == ("val_acc", "epoch", True)
         np.testing.assert_array_equal(curve.y, ACC)
         losses = logs.read(source, metric="train_loss_epoch")
         np.testing.assert_array_equal(losses.y, [2 / n for n in range(1, 5)])
         steps = logs.read(source, metric="train_loss_step", clock="step")
-        np.testing.assert_array_equal(steps.times, range(4, 40, 5))
+        np.testing.assert_array_equal(steps.t, range(4, 40, 5))
         with pytest.raises(ValueError, match=r"column step goes 4, 9, 14\.\.\.: say --time-column step"):
             logs.read(source, metric="train_loss_step")
         np.testing.assert_array_equal(logs.read(source, metric="train_loss_step", clock="rows").y, steps.y)
@@ -125,13 +135,13 @@ def test_hugging_face(tmp_path: Path) -> None:
     newest = tmp_path / "out" / "checkpoint-2000"
     for source in (newest / "trainer_state.json", newest, tmp_path / "out", tmp_path):
         curve = logs.read(source)
-        assert (curve.name, curve.clock, curve.t) == ("eval_accuracy", "epoch", None)
+        assert (curve.name, curve.clock, counted(curve)) == ("eval_accuracy", "epoch", True)
         np.testing.assert_array_equal(curve.y, ACC)
-    np.testing.assert_array_equal(logs.read(tmp_path, metric="eval_loss", clock="step").times, [500, 1000, 1500, 2000])
+    np.testing.assert_array_equal(logs.read(tmp_path, metric="eval_loss", clock="step").t, [500, 1000, 1500, 2000])
     with pytest.raises(ValueError, match=r"column epoch goes 0\.5, 1\.5, 2\.5"):
         logs.read(tmp_path, metric="loss")
     found = logs.runs(tmp_path)
-    assert found is not None and [run.name for run in found] == ["out"]
+    assert [run.name for run in found] == ["out"]
     assert "train_loss" in found[0].metrics and "epoch" not in found[0].metrics
 
 
@@ -140,7 +150,7 @@ def test_an_evaluation_that_was_repeated_at_its_step(tmp_path: Path) -> None:
     document["log_history"].append({"epoch": 4.0, "eval_accuracy": 0.65, "step": 2000})
     curve = logs.read(write(tmp_path / "trainer_state.json", json.dumps(document)))
     np.testing.assert_array_equal(curve.y, [*ACC[:3], 0.65])
-    assert curve.replaced == 1
+    assert reading(curve).replaced == 1
 
 
 @pytest.mark.parametrize(
@@ -165,11 +175,11 @@ def test_ray(tmp_path: Path) -> None:
     write(trial / "params.json", '{"lr": 0.1, "epochs": 50}')
     for source in (path, trial, tmp_path):
         curve = logs.read(source, metric="mean_accuracy")
-        assert (curve.name, curve.clock, curve.t) == ("mean_accuracy", "training_iteration", None)
+        assert (curve.name, curve.clock, counted(curve)) == ("mean_accuracy", "training_iteration", True)
         np.testing.assert_array_equal(curve.y, ACC)
         np.testing.assert_allclose(logs.read(source, metric="info/loss").y, 1 - np.array(ACC))
         timed = logs.read(source, metric="mean_accuracy", clock="time_total_s")
-        np.testing.assert_array_equal(timed.times, [2.5, 5, 7.5, 10])
+        np.testing.assert_array_equal(timed.t, [2.5, 5, 7.5, 10])
     write(trial / "progress.csv", "mean_accuracy,training_iteration,extra\n0.9,1,5\n0.9,2,6\n")
     np.testing.assert_array_equal(logs.read(trial, metric="mean_accuracy").y, ACC)  # the first of two logs of one run
     np.testing.assert_array_equal(logs.read(trial, metric="extra").y, [5, 6])
@@ -184,7 +194,7 @@ def test_a_trial_of_ray_that_was_restored(tmp_path: Path) -> None:
     path = write(tmp_path / "result.json", text + '{"mean_accuracy": 0.5, "tr')  # and killed while it was writing
     curve = logs.read(path, metric="mean_accuracy")
     np.testing.assert_array_equal(curve.y, [0.1, 0.25, 0.35, 0.4])
-    assert curve.replaced == 2
+    assert reading(curve).replaced == 2
     np.testing.assert_array_equal(logs.read(path, metric="mean_accuracy", clock="rows").y, curve.y)
     again = write(tmp_path / "again" / "result.json", ray([1, 2, 1, 2, 3], [0.9, 0.9, 0.1, 0.2, 0.3]))
     np.testing.assert_array_equal(logs.read(again, metric="mean_accuracy").y, [0.1, 0.2, 0.3])  # from the start
@@ -199,7 +209,8 @@ def test_json_lines_with_odd_values(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "log.jsonl", "\n".join(lines))
     curve = logs.read(tmp_path)
-    np.testing.assert_array_equal(curve.y, [np.nan, 0.5, np.inf])
+    np.testing.assert_array_equal(curve.y, [np.nan, 0.5, np.nan])  # nothing measured yet, a value, divergence
+    assert (curve.diverged_at, reading(curve).not_finite) == (3, 2)
     with pytest.raises(ValueError, match="has no metric 'note', only acc"):
         logs.read(path, metric="note")
     write(path, '{"step": 0, "acc": 0.1}\nno json\n{"step": 1, "acc": 0.2}\n')
@@ -260,17 +271,17 @@ def test_names_may_differ_in_capitals_and_separators(tmp_path: Path) -> None:
 
 def test_what_is_no_log_is_a_table(tmp_path: Path) -> None:
     path = write(tmp_path / "list.txt", "0.1 0.2 0.3")
-    assert logs.runs(path) is None
+    assert [(run.name, run.metrics) for run in logs.runs(path)] == [("list.txt", ("1",))]
     np.testing.assert_array_equal(logs.read(path).y, [0.1, 0.2, 0.3])
     with pytest.raises(ValueError, match="is a table, which is one run: leave out --run a"):
         logs.read(path, run="a")
     with pytest.raises(ValueError, match="holds JSON objects"):
-        logs.read(write(path, '{"acc": [1]}'))
+        logs.read(write(path, '{"acc": "high"}'))
     with pytest.raises(FileNotFoundError, match="absent"):
         logs.read(tmp_path / "absent")
 
 
-@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=8))
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8))
 def test_numbers_survive_the_way_through_json(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
     path = tmp_path_factory.mktemp("json") / "log.jsonl"
     path.write_text("".join(json.dumps({"step": i, "x": value}) + "\n" for i, value in enumerate(values)))

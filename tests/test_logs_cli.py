@@ -99,14 +99,35 @@ def test_the_folder_of_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert "4 values seen up to epoch 4, the best 0.45 at epoch 4" in out
 
 
-def test_what_diverged_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_run_that_ends_in_nan_has_diverged(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    path.write_text('{"step": 0, "acc": 0.5}\n{"step": 1, "acc": NaN}\n{"step": 2, "acc": 0.6}\n')
-    document = answer(capsys, "predict", str(path), "--at", "9")
-    assert document["observed"] == {"count": 2, "last": {"t": 3, "y": 0.6}, "best": {"t": 3, "y": 0.6}}
-    path.write_text('{"step": 0, "acc": 0.5}\n{"step": 1, "acc": Infinity}\n')
-    code, _, err = run(capsys, "predict", str(path), "--at", "9")
-    assert code == 2 and re.search("finite", err)
+    losses = [2.4, 1.5, 1.1, 0.9]
+    lines = [json.dumps({"epoch": i, "val_loss": y}) + "\n" for i, y in enumerate([*losses, *3 * [float("nan")]])]
+    path.write_text("".join(lines))
+    question = ("predict", str(path), "--metric", "val_loss", "--horizon", "40", "--incumbent", "0.5")
+    code, out, err = run(capsys, *question)
+    assert code == 0
+    assert err == "lcpfn: 3 values are not finite; the run diverged at epoch 5: from there on none is finite\n"
+    assert "4 values seen up to epoch 4, diverged at epoch 5, the best 0.9 at epoch 4" in out
+    assert "STOP: diverged (the value at step 5 is nan)" in out
+    _, out, _ = run(capsys, *question, "--json")
+    document = json.loads(out)
+    assert document["decision"]["reason"] == "diverged" and document["observed"]["diverged_at"] == 5
+    assert document["reading"]["not_finite"] == 3
+    _, out, _ = run(capsys, *question, "--observe", "3")  # nobody knew then
+    assert "diverged" not in out
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "-Infinity"])
+def test_a_value_that_is_not_finite_in_between_is_left_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, odd: str
+) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(f'{{"step": 0, "acc": 0.5}}\n{{"step": 1, "acc": {odd}}}\n{{"step": 2, "acc": 0.6}}\n')
+    code, out, err = run(capsys, "predict", str(path), "--at", "9", "--json")
+    assert (code, err) == (0, "lcpfn: 1 value is not finite, and left out: finite ones come later\n")
+    point = {"t": 3, "y": 0.6}
+    assert json.loads(out)["observed"] == {"count": 2, "last": point, "best": point, "diverged_at": None}
 
 
 def test_what_a_restart_replaced_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lcpfn
 from lcpfn import logs
+from lcpfn.curve import Reading
 
 # As Optuna 5.0 and MLflow 3.17 create them, without tables and columns that are not read.
 OPTUNA = """
@@ -56,6 +58,16 @@ INSERT INTO metrics VALUES ('val/acc', 0.3, 1700000000003, 'aaa', 2, 0), ('val/a
 """
 
 
+def counted(curve: lcpfn.Curve) -> bool:
+    """Whether the times are 1, 2, 3, ..."""
+    return curve.t.tolist() == list(range(1, len(curve) + 1))
+
+
+def reading(curve: lcpfn.Curve) -> Reading:
+    assert curve.reading is not None
+    return curve.reading
+
+
 def database(path: Path, script: str) -> Path:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script)
@@ -81,19 +93,18 @@ def report(of: int, step: int, value: float) -> dict[str, Any]:
 
 
 def named(path: Path) -> list[str]:
-    found = logs.runs(path)
-    assert found is not None
-    return [run.name for run in found]
+    return [run.name for run in logs.runs(path)]
 
 
 def test_trials_of_an_optuna_database(tmp_path: Path) -> None:
     path = database(tmp_path / "study.sqlite3", OPTUNA)
     assert named(path) == named(tmp_path) == ["first/0", "second/0"]  # the third has reported nothing
     first = logs.read(path, run="first")
-    assert (first.name, first.clock, first.t, first.direction) == ("value", "step", None, "max")
+    assert (first.name, first.clock, reading(first).direction) == ("value", "step", "max")
     np.testing.assert_array_equal(first.y, [0.1, 0.2])
     second = logs.read(tmp_path, metric="value", run="second/0")
-    np.testing.assert_array_equal(second.y, [np.nan, 2.5, np.inf, -np.inf])
+    np.testing.assert_array_equal(second.y, [np.nan, 2.5, np.nan, np.nan])
+    assert (second.diverged_at, reading(second).not_finite) == (3, 3)
     assert second.metric is not None and second.metric.direction == "min"
     with pytest.raises(ValueError, match="holds 2 runs: first/0, second/0; say --run NAME"):
         logs.read(path)
@@ -106,7 +117,7 @@ def test_trials_of_an_optuna_database(tmp_path: Path) -> None:
 def test_an_optuna_database_of_version_2(tmp_path: Path) -> None:
     curve = logs.read(database(tmp_path / "x.db", OLD_OPTUNA))
     np.testing.assert_array_equal(curve.y, [0.2, np.nan, 0.4])
-    assert curve.direction is None
+    assert reading(curve).direction is None
 
 
 def test_trials_of_an_optuna_journal(tmp_path: Path) -> None:
@@ -132,8 +143,9 @@ def test_trials_of_an_optuna_journal(tmp_path: Path) -> None:
     assert named(path) == named(tmp_path) == ["first/0", "second/1"]
     first, second = logs.read(path, run="first/0"), logs.read(path, run="second/1")
     np.testing.assert_array_equal(first.y, [0.1, 0.2])
-    np.testing.assert_array_equal(second.y, [2.5, np.nan, np.inf])
-    assert (first.direction, second.direction) == ("max", "min")
+    np.testing.assert_array_equal(second.y, [2.5, np.nan, np.nan])
+    assert second.diverged_at == 2
+    assert (reading(first).direction, reading(second).direction) == ("max", "min")
 
 
 def test_a_journal_with_an_operation_that_lacks_something(tmp_path: Path) -> None:
@@ -147,13 +159,14 @@ def test_runs_of_an_mlflow_database(tmp_path: Path) -> None:
     assert named(path) == named(tmp_path) == ["calm-owl-1/aaa", "calm-owl-2/bbb", "ddd"]
     curve = logs.read(path, metric="val_acc", run="aaa")
     np.testing.assert_array_equal(curve.y, [0.1, 0.2, 0.3])  # by step, and the later of two
-    assert (curve.name, curve.clock, curve.t) == ("val/acc", "step", None)
+    assert (curve.name, curve.clock, counted(curve)) == ("val/acc", "step", True)
     np.testing.assert_array_equal(logs.read(path, metric="val_acc").y, curve.y)  # no other run has it
     odd = logs.read(path, metric="val_loss", run="calm-owl-1")
-    np.testing.assert_array_equal(odd.y, [np.nan, np.inf, -np.inf, 0.5])
+    np.testing.assert_array_equal(odd.y, [np.nan, np.nan, np.nan, 0.5])
+    assert (odd.diverged_at, reading(odd).not_finite) == (None, 3)
     by_time = logs.read(path, metric="val_loss", run="calm-owl-2")
     np.testing.assert_array_equal(by_time.y, [0.9, 0.7, 0.6])  # all logged without a step
-    assert (by_time.clock, by_time.t) == ("t", None)
+    assert (by_time.clock, counted(by_time)) == ("t", True)
     with pytest.raises(ValueError, match="2 runs with val_loss: calm-owl-1/aaa, calm-owl-2/bbb"):
         logs.read(path, metric="val_loss")
 
@@ -198,9 +211,10 @@ def test_runs_of_the_file_store(tmp_path: Path) -> None:
     for source in (tmp_path, tmp_path / "mlruns", experiment, place, place / "metrics" / "val" / "acc"):
         curve = logs.read(source, metric="acc" if source.name == "acc" else "val_acc")
         np.testing.assert_array_equal(curve.y, [0.1, 0.2, 0.3])
-        assert (curve.clock, curve.t) == ("step", None)
+        assert (curve.clock, counted(curve)) == ("step", True)
     np.testing.assert_array_equal(logs.read(tmp_path, metric="f1").y, [0.2, 0.3])  # old files have no steps
-    np.testing.assert_array_equal(logs.read(tmp_path, metric="val_loss").y, [np.nan, np.inf])
+    with pytest.raises(ValueError, match="column val_loss holds no number that is finite"):
+        logs.read(tmp_path, metric="val_loss")
 
 
 def test_a_damaged_file_of_a_metric(tmp_path: Path) -> None:
@@ -221,7 +235,7 @@ def test_what_optuna_stores(tmp_path: Path) -> None:
                 one.report(value, step)
             curve = logs.read(tmp_path / path, run=f"ours/{one.number}")
             np.testing.assert_array_equal(curve.y, values)
-            assert curve.direction == "max"
+            assert reading(curve).direction == "max"
 
 
 @pytest.mark.filterwarnings("default")  # its own dependencies warn

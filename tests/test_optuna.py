@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lcpfn.metric import Metric
+from lcpfn.stopping import Best
 
 optuna = pytest.importorskip("optuna")
 from optuna.trial import TrialState, create_trial  # noqa: E402
@@ -128,10 +129,88 @@ def test_the_more_trials_are_over_the_more_it_takes() -> None:
     thresholds = []
     for of in (few, many):
         of.add_trial(trial(values(0.5, points=10)))
-        decision = pruner(start="higher").decide(of, of.get_trials()[-1])
+        decision = pruner(rule=Best(start="higher")).decide(of, of.get_trials()[-1])
         assert decision.verdict is not None
         thresholds.append(decision.verdict.threshold)
     assert thresholds[0] > 5 * thresholds[1] > 0
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["maximize", "minimize"])
+@pytest.mark.parametrize("fluke", [0.95, 1.0])
+def test_a_fluke_of_a_trial_that_returns_its_last_value_prunes_nobody(fluke: float, sign: int) -> None:
+    """The study ranks by what is returned, so that is what has to be beaten, and what is forecast."""
+    tops = [0.6, 0.8, 0.85, 0.7, 0.75, 0.9, 0.65, 0.88]
+
+    def run(asked: Any) -> float:
+        for epoch in range(50):
+            y = fluke if (asked.number, epoch) == (0, 2) else tops[asked.number] - 0.3 / (epoch + 1)
+            asked.report(y if sign > 0 else 1 - y, epoch)
+            if asked.should_prune():
+                raise optuna.TrialPruned
+        return y if sign > 0 else 1 - y
+
+    metric = Metric("max" if sign > 0 else "min", bounds=(0, 1))
+    done = optuna.create_study(
+        direction="maximize" if sign > 0 else "minimize", pruner=pruner(metric=metric, horizon=50)
+    )
+    done.optimize(run, n_trials=len(tops))
+    best = done.best_value if sign > 0 else 1 - done.best_value
+    assert best == pytest.approx(0.894)
+    assert any(each.state is TrialState.PRUNED for each in done.trials)
+    decision = done.pruner.decide(done, done.trials[3])
+    assert decision.incumbent == pytest.approx(done.best_value)
+    assert "judged by its last value" in decision.card()
+
+
+def test_what_is_forecast_is_what_completed_trials_returned() -> None:
+    noisy = {**values(0.9), EPOCHS - 1: 0.5}
+    for returned, target in ((0.5, "last"), (max(noisy.values()), "best"), (0.52, "last")):
+        of = study(trial(noisy, state=TrialState.COMPLETE, value=returned), trial(values(0.4, points=6)))
+        decision = pruner().decide(of, of.get_trials()[-1])
+        assert decision.run is not None and decision.run.target == target
+        assert f"judged by its {target} value" in decision.card()
+    decision = pruner(target="best").decide(of, of.get_trials()[-1])
+    assert decision.run is not None and decision.run.target == "best" and "judged by" not in decision.card()
+
+
+def test_one_pruner_for_two_studies_of_one_name(tmp_path: Path) -> None:
+    """In storages of their own, or one deleted and made again: nothing of the first is met in the second."""
+    made = pruner()
+    for storage in (None, f"sqlite:///{tmp_path}/s.db"):
+        for top in (0.95, 0.55):
+            of = optuna.create_study(study_name="search", storage=storage, direction="maximize", pruner=made)
+            for _ in range(3):
+                of.add_trial(complete(top))
+            of.add_trial(trial(values(0.4, points=10)))
+            decision = made.decide(of, of.get_trials()[-1])
+            assert decision.incumbent == pytest.approx(curve(top)[-1])
+            if storage is not None:
+                optuna.delete_study(study_name="search", storage=storage)
+
+
+def test_a_reward_that_is_nan_until_the_first_episode_ends() -> None:
+    def run(asked: Any) -> float:
+        top = asked.suggest_float("top", 20, 300)
+        for epoch in range(EPOCHS):
+            asked.report(math.nan if epoch < 2 else top * (1 - 0.85**epoch), epoch)
+            if asked.should_prune():
+                assert len(asked.study.trials[asked.number].intermediate_values) > 3
+                raise optuna.TrialPruned
+        return float(top)
+
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    done = optuna.create_study(direction="maximize", pruner=pruner(metric=None), sampler=sampler)
+    done.optimize(run, n_trials=8)
+    assert {each.state for each in done.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_a_horizon_in_another_unit_is_said_once() -> None:
+    late, made = {100 * step: y for step, y in values(0.5).items()}, pruner()
+    with pytest.warns(UserWarning, match="horizon=30 may be in another unit than the steps, since a run .* step 2900"):
+        prunes(made, study(complete(0.9)), late)
+    assert not prunes(made, study(complete(0.9)), late)  # warnings are errors here: it is not said again
+    with pytest.warns(UserWarning, match="horizon=3000 may be .* a run ended at step 29: nothing is stopped past"):
+        prunes(pruner(horizon=3000), study(complete(0.9)), values(0.5, points=3))
 
 
 def test_order_and_gaps_of_reports() -> None:
@@ -142,7 +221,7 @@ def test_order_and_gaps_of_reports() -> None:
         decisions.append(pruner().decide(of, of.get_trials()[-1]))
     assert decisions[0] == decisions[1]
     sparse = {step: y for step, y in reports.items() if step in (0, 3, 4, 9, 11)}
-    assert prunes(pruner(start="higher"), of, sparse)
+    assert prunes(pruner(rule=Best(start="higher")), of, sparse)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -150,7 +229,7 @@ def test_reports_that_are_not_finite(value: float) -> None:
     for good in (study(), study(complete(0.5))):
         assert prunes(pruner(), good, {0: 0.8, 1: value})
         assert not prunes(pruner(nan="skip"), good, {0: 0.8, 1: value})
-    of = study(trial({0: 0.1, 1: math.nan, 2: 0.9}, state=TrialState.COMPLETE, value=0.9))
+    of = study(trial({0: 0.1, 8: math.nan, 9: 0.9}, state=TrialState.COMPLETE, value=0.9))
     assert prunes(pruner(), of, values(0.5, points=10))  # in others they are left out
 
 
@@ -161,7 +240,9 @@ def test_a_trial_without_reports_goes_on() -> None:
 @pytest.mark.parametrize(("start", "stops"), [("own", [10, 15]), ("higher", [5, 10, 15])])
 def test_every_so_many_reports(start: str, stops: list[int]) -> None:
     of = study(complete(0.9))
-    assert [n for n in range(1, 18) if prunes(pruner(every=5, start=start), of, values(0.5, points=n))] == stops
+    assert [
+        n for n in range(1, 18) if prunes(pruner(every=5, rule=Best(start=start)), of, values(0.5, points=n))
+    ] == stops
 
 
 def test_steps_from_one() -> None:
@@ -189,9 +270,9 @@ def test_percentages_by_mistake() -> None:
 
 
 def test_options_are_checked_at_once() -> None:
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        pruner(level=5)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'n_startup_trials'"):
+    with pytest.raises(ValueError, match="horizon must be"):
+        pruner(horizon=1)
+    with pytest.raises(TypeError, match="LearningCurvePruner takes no argument 'n_startup_trials'; it takes horizon,"):
         pruner(n_startup_trials=3)
 
 

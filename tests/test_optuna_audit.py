@@ -1,4 +1,4 @@
-"""The audit of the pruner: some doomed trials go on, the study's storage remembers which, and a report counts them."""
+"""The audit of the pruner: some hopeless trials go on, the study's storage knows which, and a report counts them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lcpfn.metric import Metric
-from lcpfn.stopping import Stopper
+from lcpfn.stopping import Converged, Stopper
 
 optuna = pytest.importorskip("optuna")
 from optuna.storages import JournalStorage  # noqa: E402
@@ -79,10 +79,10 @@ def test_decisions_and_report_are_those_of_a_stopper_without_a_framework(directi
     elsewhere = journal(tmp_path / "journal", direction)  # all that is known is in the file
     report = pruner(short).report(elsewhere)
     assert report == stopper.report()
-    assert report.doomed > report.audited > report.wrong > 0 and report.winners > report.wrong
+    assert report.given_up > report.audited > report.wrong > 0 and report.winners > report.wrong
     states = {each.number: each.state for each in elsewhere.trials}
     given_up = {each.number: each.system_attrs[GIVEN_UP] for each in elsewhere.trials if GIVEN_UP in each.system_attrs}
-    assert len(given_up) == report.doomed
+    assert len(given_up) == report.given_up
     for number, record in given_up.items():
         assert states[number] is (TrialState.COMPLETE if record["audited"] else TrialState.PRUNED)
 
@@ -128,7 +128,7 @@ def test_divergence_is_never_audited() -> None:
     study = study_with_a_good_trial()
     for _ in range(8):
         assert run(pruner(audit=0.9), study, 0.5, math.nan) == [False, True]
-    assert pruner(audit=0.9).report(study).doomed == 0
+    assert pruner(audit=0.9).report(study).given_up == 0
 
 
 def test_trials_that_are_over_can_be_asked_about() -> None:
@@ -138,7 +138,7 @@ def test_trials_that_are_over_can_be_asked_about() -> None:
     study.add_trial(create_trial(state=TrialState.PRUNED, intermediate_values=reports))
     assert pruner().decide(study, study.trials[-1]).reason in ("hopeless", "audit")
     assert GIVEN_UP not in study.trials[-1].system_attrs
-    assert pruner().report(study).doomed == 0  # something else pruned it
+    assert pruner().report(study).given_up == 0  # something else pruned it
 
 
 def test_a_retried_trial_is_judged_afresh() -> None:
@@ -164,7 +164,7 @@ def test_an_audit_that_means_nothing_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="audit must be a share"):
         pruner(audit=5)
     with pytest.raises(ValueError, match="audit compares with an incumbent"):
-        pruner(rule="converged", min_delta=0.1)
+        pruner(rule=Converged(min_delta=0.1))
 
 
 def test_texts_and_nothing_never_reach_the_pruner() -> None:

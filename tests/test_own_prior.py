@@ -16,11 +16,13 @@ from safetensors.numpy import load_file
 from lcpfn import Checkpoint, cli
 from lcpfn.network.checkpoint import digest
 from lcpfn.pfn import load, locate
-from lcpfn.priors import RunPrior, by_name
+from lcpfn.priors import Domhan, RunPrior, by_name
+from lcpfn.priors.shared_times import as_runs
 from lcpfn.training import PRESETS, Options, Run
 from lcpfn.training.alarm import highest
 from lcpfn.training.command import main, parser
-from lcpfn.training.parent import _flag
+from lcpfn.training.parent import flag
+from lcpfn.training.questions import QuestionLaw, draw
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = """
@@ -61,7 +63,13 @@ class Fixed:
     def parameters(self): return {"a": 1}
     def sample(self, n, t, *, generator): return Domhan().sample(n, t, generator=generator)
 
-fixed = Fixed()
+class Scaled(Fixed):
+    def __init__(self, top): self.top = top
+    def parameters(self): return {"top": self.top}
+    @classmethod
+    def from_parameters(cls, parameters): return cls(parameters["top"])
+
+fixed, scaled = Fixed(), Scaled(0.5)
 """
 TINY = [*"--preset tiny --steps 2 --batch 8 --questions 12 --precision float32 --threads 1".split()]
 TINY += ["--validation-curves", "0"]
@@ -108,6 +116,38 @@ def test_an_object_is_a_prior_under_its_path() -> None:
     drawn = runs.sample_runs(4, 20, 5, generator=torch.Generator().manual_seed(0))
     assert drawn.y.shape == (4, 25)
     assert by_name("my_priors:fixed", {"a": 1}).parameters() == {"a": 1}
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("ours", Domhan(terms=2).parameters()), ("scaled", {"top": 0.5})])
+def test_an_object_is_trained_on_as_it_is_unless_parameters_are_given(
+    name: str, parameters: dict, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prior_of(run: str) -> dict:
+        return Checkpoint.read(place / "runs" / run / "checkpoint.safetensors").provenance["prior"]
+
+    flags = [*TINY, "--prior", f"my_priors:{name}", "--alarm-curves", "0"]
+    assert main(flags) == 0
+    assert prior_of("train")["parameters"] == json.loads(json.dumps(parameters))
+    other = json.dumps(parameters | ({"terms": 1} if name == "ours" else {"top": 0.25}))
+    assert main([*flags, "--name", "other", "--prior-parameters", other]) == 0
+    assert prior_of("other")["parameters"] == json.loads(other)
+    assert main([*flags, "--resume", "--prior-parameters", other]) == 2
+    assert "--resume needs the prior_parameters that the run began with: None" in capsys.readouterr().err
+
+
+def test_parameters_that_an_object_cannot_take_are_named() -> None:
+    with pytest.raises(
+        ValueError, match=r"the prior 'my_priors:scaled' does not take the parameters {'height': 1}: 'top'"
+    ):
+        by_name("my_priors:scaled", {"height": 1})
+
+
+def test_runs_of_an_older_version_are_resumed_where_the_prior_is_the_same(place: Path) -> None:
+    """It stored {} where nothing was given: for the library's own priors that means the same, for an object not."""
+    for name, code in (("paper", 0), ("my_priors:ours", 2)):
+        flags = [*TINY, "--prior", name, "--alarm-curves", "0", "--name", name.replace(":", "-")]
+        assert main([*flags, "--prior-parameters", "{}"]) == 0
+        assert main([*flags, "--resume"]) == code
 
 
 @pytest.mark.parametrize(
@@ -168,7 +208,7 @@ def test_from_the_example_to_a_calibrated_checkpoint(
         "bounds": [0.0, 1.0],
     }
     untrained = Run(Options(prior="own_prior:prior", steps=1, model=PRESETS["tiny"], validation_curves=100), place)
-    before = untrained.validate(*untrained.examined)
+    before = untrained.validate(untrained.examined)
     after = checkpoint.provenance["scores"]
     assert all(after[cut] > before[cut] + 0.2 for cut in before), (before, after)
     pfn = load(path)
@@ -177,6 +217,8 @@ def test_from_the_example_to_a_calibrated_checkpoint(
     own = highest(pfn, by_name("own_prior:prior"), 400, random=torch.Generator().manual_seed(0))
     assert (pfn.null.p_value(own) <= 0.05).mean() < 0.05 + 3 * (0.05 / 200) ** 0.5, "of either draw, three errors"
     ask = ["calibrate", "--checkpoint", str(path), "--curves", "20", "--draws", "0", "--json"]
+    assert cli.main(ask) == 2 and "--trust-prior" in capsys.readouterr().err
+    ask.append("--trust-prior")
     assert cli.main(ask) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["prior"] == "own_prior:prior" and told["curves"] == 20
@@ -255,7 +297,16 @@ def test_another_network_is_refused_by_its_fields(capsys: pytest.CaptureFixture[
 
 def test_flags_of_all_kinds() -> None:
     fields = {"decoder": 64, "bounded": False, "ends": True, "clock": (1.0, 100.0)}
-    flags = [_flag(name, value) for name, value in fields.items()]
+    flags = [flag(name, value) for name, value in fields.items()]
     assert flags == ["--decoder 64", "--no-bounded", "--ends", "--clock 1 100"]
     told = parser().parse_args([word for flag in flags for word in flag.split()])
     assert {name: getattr(told, name) for name in fields} == fields | {"clock": [1.0, 100.0]}
+
+
+def test_points_that_were_never_measured_are_not_learnt_from() -> None:
+    """They come after all others, their values are nothing that a question may be about."""
+    runs = as_runs(by_name("my_priors:broken")).sample_runs(5, 100, 28, generator=torch.Generator().manual_seed(0))
+    assert not runs.seen[1, -1] and int((~runs.seen).sum()) == 1 and bool(torch.isfinite(runs.y).all())
+    assert runs.t[1, -1] == 3 and (torch.diff(runs.t[1, :-1]) > 0).all()
+    asked = draw(runs, QuestionLaw(questions=90, early=1.0, final=0.0), 100, generator=torch.Generator().manual_seed(0))
+    assert not (asked.valid[1] & (asked.t_query[1] == 3)).any() and asked.valid[0].all()

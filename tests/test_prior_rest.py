@@ -11,8 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
-    rest, curves, scores, tables = (
-        importlib.import_module(name) for name in ("prior.continuation", "data.curves", "real.scores", "report.rest")
+    rest, curves, parquet, scores, tables = (
+        importlib.import_module(name)
+        for name in ("prior.continuation", "data.curves", "data.parquet", "real.scores", "report.rest")
     )
 
 T = np.arange(1.0, 11.0)
@@ -88,8 +89,8 @@ def test_the_prior_that_is_like_the_world_forecasts_better(monkeypatch):
 
 
 def test_the_command_on_measured_curves(tmp_path, capsys):
-    if curves.folder() is None:
-        pytest.skip(curves.MISSING)
+    if not parquet.folders():
+        pytest.skip(parquet.MISSING)
     assert rest.main(["--quick", "--out", str(tmp_path / "rest.json")]) == 0
     told = json.loads((tmp_path / "rest.json").read_text())
     assert told["complete"] and told["quick"]

@@ -110,7 +110,7 @@ def epochs(results: Any) -> dict[float, int]:
 
 def expected(diary: Diary, mode: str) -> dict[str, int]:
     """Epochs of each trial as a stopper without a framework decides about the same curves."""
-    made, lengths = Stopper(horizon=EPOCHS, metric=Metric(mode, bounds=(0, 1))), {}
+    made, lengths = Stopper(horizon=EPOCHS, metric=Metric(mode, bounds=(0, 1)), target="last"), {}
     for trial in dict.fromkeys(trial for trial, _, _ in diary.results):
         for name, epoch, y in diary.results:
             if name == trial:
@@ -123,7 +123,7 @@ def expected(diary: Diary, mode: str) -> dict[str, int]:
 
 @pytest.mark.usefixtures("_cluster")
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_doomed_trials_are_stopped_and_the_best_is_not(mode: str, tmp_path: Path) -> None:
+def test_hopeless_trials_are_stopped_and_the_best_is_not(mode: str, tmp_path: Path) -> None:
     diary = Diary()
     results = tuner(tmp_path, mode=mode, diary=diary, scheduler=scheduler()).fit()
     assert not results.errors
@@ -197,7 +197,7 @@ def knowing(**options: Any) -> LearningCurveScheduler:
 
 
 def test_decisions_are_those_of_the_stopper() -> None:
-    made, plain = knowing(), stopper()
+    made, plain = knowing(), stopper(target="last")
     feed(plain, "good", GOOD)
     plain.finish("good")
     for trial, values in [("bad", BAD), ("late", BAD[:3] + GOOD[3:])]:
@@ -210,6 +210,22 @@ def test_decisions_are_those_of_the_stopper() -> None:
 def test_values_that_are_not_finite_stop_a_trial(value: float) -> None:
     assert told(scheduler(metric="y", mode="max"), "a", [0.5, value]) == ["CONTINUE", "STOP"]
     assert told(scheduler(metric="y", mode="max", nan="skip"), "a", [0.5, value]) == ["CONTINUE"] * 2
+
+
+def test_a_reward_that_is_nan_until_the_first_episode_ends() -> None:
+    assert told(scheduler(metric="y", mode="max"), "a", [math.nan, math.nan, 0.5]) == ["CONTINUE"] * 3
+
+
+def test_a_misspelt_metric_is_said_once() -> None:
+    made = LearningCurveStopper(metric="acuracy", mode="max", max_t=30)
+    results = [{"training_iteration": t, "accuracy": y, "node": "a"} for t, y in enumerate(GOOD, 1)]
+    with pytest.warns(UserWarning, match="'acuracy' was in none of the results so far, .* have accuracy, training_it"):
+        first = [made("a", result) for result in results]
+    again = [made("b", result) for result in results]  # warnings are errors here: it is not said again
+    assert not any(first + again)
+    rare = LearningCurveStopper(metric="accuracy", mode="max", max_t=30)
+    for t, y in enumerate(GOOD[:-1], 1):
+        assert not rare("a", {"training_iteration": t} | ({"accuracy": y} if t % 10 == 0 else {}))
 
 
 def test_values_that_are_missing_stop_nothing() -> None:
@@ -280,20 +296,22 @@ def test_the_state_survives_a_file_and_a_pickle(tmp_path: Path) -> None:
 
 
 def test_options_are_checked_at_once() -> None:
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="horizon must be"):
+        scheduler(max_t=1)
+    with pytest.raises(TypeError, match=r"LearningCurveScheduler takes no argument 'level': .* rule=Best\(level="):
         scheduler(level=5)
     with pytest.raises(ValueError, match='direction must be "max"'):
         scheduler(mode="maximize")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'grace_period'"):
+    with pytest.raises(TypeError, match="LearningCurveScheduler takes no argument 'grace_period'"):
         scheduler(grace_period=3)
     with pytest.raises(ValueError, match='mode must be "max" or "min"'):
         scheduler().on_trial_add(None, Trial("toy", trial_id="a", stub=True))
 
 
-def test_an_audit_lets_doomed_trials_go_on() -> None:
+def test_an_audit_lets_hopeless_trials_go_on() -> None:
     made = knowing(audit=0.5, seed=3)
     for i in range(8):
         said = told(made, str(i), BAD)
         assert said[-1] == "STOP"  # at max_t at the latest
     report = made.stopper.report()
-    assert report.doomed == 8 and 0 < report.audited < 8 and report.wrong == 0
+    assert report.given_up == 8 and 0 < report.audited < 8 and report.wrong == 0

@@ -1,111 +1,20 @@
 """The contest on real curves: questions, averages, skills, failures, explosions, and runs that are cut off."""
 
-import importlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from contestants import METRIC, SOURCES, Hopeful, curve, load, rising
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lcpfn.belief import Belief
-from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-
-ROOT = Path(__file__).resolve().parent.parent
-MODULES = (
-    "real.cases",
-    "real.cell",
-    "data.curve",
-    "real.gallery",
-    "real.contest",
-    "real.rows",
-    "report.scoreboard",
-    "real.scores",
-    "real.summary",
-)
-METRIC = Metric("max", bounds=(0, 1))
-SOURCES = ("alone", "many")
 
 
 @pytest.fixture(scope="module")
 def bench() -> dict[str, ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        return {name.rpartition(".")[2]: importlib.import_module(name) for name in MODULES}
-
-
-def curve(bench: dict[str, ModuleType], y: Any, *, task: str = "a", run: str = "0", **facts: Any) -> Any:
-    """A curve of the source "many" with one point per epoch."""
-    y = np.asarray(y, dtype=np.float64)
-    told = {"source": "many", "name": "val/accuracy", "metric": METRIC, "t": np.arange(1.0, len(y) + 1)} | facts
-    return bench["curve"].RealCurve(task=task, run=run, y=y, **told)
-
-
-def rising(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
-    """Three tasks of two runs each, or one task: noisy rises, a constant, an end in NaN, and an explosion."""
-    draw = np.random.default_rng(SOURCES.index(source))
-    found = []
-    for task in ("a", "b", "c") if source == "many" else ("only",):
-        for run in range(4):
-            y = draw.uniform(0.5, 0.9) * (1 - np.exp(-np.arange(1, 31) / draw.uniform(3, 20)))
-            y = np.round(y + draw.normal(0, 0.01, 30), 3)
-            found.append(curve(bench, y, task=task, run=str(run), source=source, resolution=0.001))
-    found[0].y[25:] = np.nan
-    found[1].y[:] = 0.1
-    return found
-
-
-class Hopeful:
-    """The last value with a fixed spread."""
-
-    name = "hopeful"
-
-    def __init__(self, std: float = 0.1, *, wrong: str = "", after: int = 10**9) -> None:
-        self.std, self.wrong, self.after, self.asked, self.learnt = std, wrong, after, 0, []
-
-    def prepare(self, others: Sequence[Any]) -> None:
-        self.learnt.append(others)
-
-    def predict(self, y: Any, t_query: Any, *, t: Any, kind: str, metric: Metric, horizon: Any) -> list[Belief]:
-        self.asked += 1
-        if self.asked > self.after:
-            raise KeyboardInterrupt
-        if self.wrong == "raises" and any(len(values) > 5 for values in y):
-            raise FloatingPointError("too many points\nand more")
-        found = []
-        for values, times in zip(y, t_query):
-            ones = np.ones((len(times) + (self.wrong == "shape"), 1))
-            location = np.nan if self.wrong == "nan" else metric.sign * values[-1]
-            law = Mixture(0 * ones, 0 * ones, ones)
-            when = np.resize(times, len(ones))
-            found.append(Belief(law, location, self.std, metric=metric, kind=kind, t=when))
-        return found
-
-
-class Oracle(Hopeful):
-    """Knows all curves."""
-
-    name = "oracle"
-
-    def __init__(self, curves: Sequence[Any]) -> None:
-        super().__init__()
-        self.curves = curves
-
-    def predict(self, y: Any, t_query: Any, *, t: Any, kind: str, metric: Metric, horizon: Any) -> list[Belief]:
-        found = []
-        for values, times, seen in zip(y, t_query, t):
-            own = next(each for each in self.curves if (each.y[: len(values)] == values).all())
-            later = own.t > seen[-1]
-            truth = np.nan_to_num(own.y[np.searchsorted(own.t, times)])
-            if kind == "best":
-                truth = np.array([np.nanmax(own.y[later])])
-            law = Mixture(np.zeros((len(times), 1)), np.zeros((len(times), 1)), np.ones((len(times), 1)))
-            found.append(Belief(law, truth, 1e-4, metric=metric, kind=kind, t=times))
-        return found
+    return load()
 
 
 # -- questions --------------------------------------------------------------------------------------------------------
@@ -271,130 +180,3 @@ def test_constant_curves_stay_and_do_not_rule(bench: dict[str, ModuleType]) -> N
     found = forecast(bench, Hopeful(0.01), [curve(bench, [0.0] * 20, run=str(i)) for i in range(3)])
     assert found.counts["forecast"] == 12
     assert (column(bench, found, "final_crps") < 0.5).all() and (column(bench, found, "final_crps") >= 0).all()
-
-
-# -- whole runs -------------------------------------------------------------------------------------------------------
-
-
-def run(bench: dict[str, ModuleType], folder: Path, *told: str, make: Any = None) -> int:
-    """The command with two small sources and the methods of this file."""
-    known = [each for source in SOURCES for each in rising(bench, source)]
-    makers = {"last-value": Hopeful, "narrow": lambda: Hopeful(0.001), "oracle": lambda: Oracle(known)}
-    status: int = bench["contest"].main(
-        ["--out", str(folder / "results"), "--rows", str(folder / "rows"), *told],
-        methods=list(makers),
-        make=make or (lambda name: makers[name]()),
-        read=lambda source, **_: rising(bench, source),
-        sources=SOURCES,
-    )
-    return status
-
-
-def results(folder: Path) -> dict[tuple[str, str], Any]:
-    paths = sorted((folder / "results").glob("*/*.json"))
-    return {(path.parent.name, path.stem): json.loads(path.read_text())["results"] for path in paths}
-
-
-@pytest.fixture(scope="module")
-def whole(bench: dict[str, ModuleType], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
-    assert run(bench, folder) == 0
-    return folder
-
-
-def without_times(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: without_times(value) for key, value in tree.items() if key != "cpu_s"}
-    return tree
-
-
-def test_the_baseline_has_no_skill_and_the_oracle_all(whole: Path) -> None:
-    found = results(whole)
-    assert set(found) == {(source, name) for source in SOURCES for name in ("last-value", "narrow", "oracle")}
-    for (_, name), each in found.items():
-        for target in ("later", "final", "best"):
-            value = each["skill"][target]["value"]
-            assert value == 0 if name == "last-value" else value > 0.98 if name == "oracle" else value < 0
-    assert found["many", "oracle"]["tasks"] == 3 and found["many", "oracle"]["curves"] == 12
-    assert found["alone", "narrow"]["skill"]["later"]["low"] is None
-
-
-def test_a_means_of_a_source_is_the_mean_of_its_tasks(whole: Path) -> None:
-    for each in results(whole).values():
-        by_task = [scores["later"] for scores in each["by_task"].values()]
-        assert each["scores"]["later_crps"] == pytest.approx(np.mean(by_task), rel=1e-5)
-        cuts = [scores["final_crps"] for scores in each["by_cut"].values()]
-        assert each["scores"]["final_crps"] == pytest.approx(np.nanmean(np.array(cuts, dtype=float)), rel=0.05)
-
-
-def test_a_run_that_is_killed_goes_on_and_ends_the_same(
-    bench: dict[str, ModuleType], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bench["rows"], "SAVE_EVERY_S", 0.0)
-    made: list[Hopeful] = []
-
-    def make(name: str) -> Hopeful:
-        made.append(Hopeful(0.001 if name == "narrow" else 0.1, after=10**9 if made else 19))
-        return made[-1]
-
-    told = ("--methods", "last-value,narrow", "--sources", "many")
-    with pytest.raises(KeyboardInterrupt):
-        run(bench, tmp_path, *told, make=make)
-    assert not results(tmp_path)
-    assert run(bench, tmp_path, *told, make=make) == 0
-    assert [each.asked for each in made] == [20, 8, 24], (
-        "of three cells with four cut-offs and two kinds one is asked again"
-    )
-    for key, each in results(tmp_path).items():
-        if key[0] == "many":
-            assert without_times(each) == without_times(results(whole)[key])
-
-
-def test_what_is_there_is_not_asked_again(bench: dict[str, ModuleType], whole: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in whole.glob("results/*/*.json")}
-    assert run(bench, whole) == 0
-    assert before == {path: path.stat().st_mtime_ns for path in before}
-
-
-def test_time_that_is_up_is_said(bench: dict[str, ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert run(bench, tmp_path, "--minutes", "0") == 3
-    assert "6 of 6 are not done" in capsys.readouterr().out
-    assert not list(tmp_path.glob("results/*/*.json"))
-
-
-def test_tables_show_the_results(bench: dict[str, ModuleType], whole: Path, tmp_path: Path) -> None:
-    board = bench["scoreboard"]
-    found = board.load(whole / "results")
-    assert list(found) == ["oracle", "last-value", "narrow"], "best first"
-    for name, rows in ((name, make(found)) for name, make in board.TABLES.items()):
-        assert len(rows) == 4 and all(len(row) == len(rows[0]) for row in rows), name
-    assert board.skill(found, "later")[2][:2] == ["last-value", "0 ± 0"]
-    oracle, last = board.overview(found)[1:3]
-    assert (oracle[4], last[4]) == (f"{len(SOURCES)} of {len(SOURCES)}", "") and float(oracle[1].split()[0]) > 90
-    assert "`python benchmarks/real/contest.py --per-task 30` at" in board.text("real-final", whole / "results")
-    assert "Not measured yet" in board.text("real-final", tmp_path)
-    path = next((whole / "results").glob("many/narrow.json"))
-    changed = json.loads(path.read_text())
-    changed["settings"]["fence"] = 4
-    (tmp_path / "many").mkdir()
-    for each in (path.read_text(), json.dumps(changed)):
-        (tmp_path / "many" / f"{len(each)}.json").write_text(each)
-    with pytest.raises(board.Incomparable, match="different settings"):
-        board.load(tmp_path)
-
-
-def test_the_gallery_has_the_best_the_median_and_the_worst(
-    bench: dict[str, ModuleType], whole: Path, tmp_path: Path
-) -> None:
-    rows = bench["rows"].Rows
-    score = np.array([[np.nan], [0.5], [0.0], [3.0], [1.0], [0.1], [2.0]])
-    task, run = np.array(list("aabbbcc")), np.array(list("0123456"))
-    made = rows(np.hstack([score, np.full((7, 1), 20)]), task, task, run, {}, {})
-    pictures = bench["gallery"].chosen(made, {"later_crps": 0, "cut": 1})
-    assert [each.run for each in pictures] == ["5", "4", "3", "6", "4", "1", "5"]
-    assert [each.score for each in pictures[2:]] == [3.0, 2.0, 1.0, 0.5, 0.1]
-    told = {"make": lambda _: Hopeful(), "read": lambda source, **_: rising(bench, source), "sources": SOURCES}
-    assert bench["gallery"].main(["last-value", "--rows", str(whole / "rows"), "--out", str(tmp_path)], **told) == 0
-    for source in SOURCES:
-        assert (tmp_path / source / "last-value.png").read_bytes().startswith(b"\x89PNG")
-    assert bench["gallery"].main(["unknown", "--rows", str(whole / "rows"), "--out", str(tmp_path)], **told) == 1

@@ -163,7 +163,7 @@ def test_a_direction_that_contradicts_the_trainer() -> None:
             run.begin(horizon=9, direction="min")
 
 
-@pytest.mark.parametrize("value", [None, "0.5", True, [0.5]])
+@pytest.mark.parametrize("value", ["0.5", True, [0.5]])
 def test_values_that_are_no_numbers(value: Any) -> None:
     with pytest.raises(TypeError, match="value must be a number"):
         alone().update(1, value)
@@ -172,10 +172,9 @@ def test_values_that_are_no_numbers(value: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "converged needs min_delta"),
+        ({}, "a run alone needs min_delta"),
         ({"min_delta": 0.1, "level": 5}, "level must lie between 0 and 1"),
         ({"min_delta": 0.1, "horizon": 1}, "horizon must be a finite number of steps, 2 or more"),
-        ({"rule": "best"}, "a run alone is judged by the rule .*, got 'best'"),
         ({"min_delta": 0.1, "trial": "a"}, "trial names a run of a stopper, got 'a' without one"),
         ({"stopper": Stopper(horizon=9, metric=UNIT)}, "give the run's as trial="),
         (

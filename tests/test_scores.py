@@ -7,10 +7,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from originals import Bars
 from scipy import stats
 
 from lcpfn.belief import Belief
-from lcpfn.distributions.bars import Bars
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
 

@@ -1,7 +1,6 @@
 """The benchmark of stopping: accounting by hand, rules on made-up tables, short cuts that decide as Policy does."""
 
 import importlib
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 import lcpfn
 from lcpfn.metric import Metric
-from lcpfn.stopping import Policy, Rivals
+from lcpfn.stopping import Best, Converged, Paper, Policy, Rivals, Rule, Worth
 from lcpfn.stopping.thresholds import ratio
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,9 +23,7 @@ def bench() -> dict[str, ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         found = {name: importlib.import_module(f"stopping.{name}") for name in NAMES}
-        return found | {
-            name: importlib.import_module(name) for name in ("data.curve", "stopping.search", "report.stopping")
-        }
+        return found | {"data.curve": importlib.import_module("data.curve")}
 
 
 def table(bench: dict[str, ModuleType], *values: Any, metric: Metric = UNIT) -> Any:
@@ -196,15 +193,17 @@ def by_decide(policy: Policy, run: Any, rivals: Rivals) -> int:
     return len(run)
 
 
-OPTIONS: list[dict[str, Any]] = [
-    dict(rule="best"),
-    dict(rule="best", level=0.3, alarm=None),
-    dict(rule="best", level=0.2, every=2, min_points=4),
-    dict(rule="best", spend=False, level=0.1),
-    dict(rule="best", rank=2, min_delta=0.01, level=0.2),
-    dict(rule="best", start="runs", level=0.2),
-    dict(rule="best", start="own", cap=0.05),
-    dict(rule="worth", min_rate=0.002),
+CASES: list[tuple[Rule, dict[str, Any]]] = [
+    (Best(), {}),
+    (Best(level=0.3), {"alarm": None}),
+    (Best(level=0.2), {"every": 2, "min_points": 4}),
+    (Best(spend=False, level=0.1), {}),
+    (Best(rank=2, min_delta=0.01, level=0.2), {}),
+    (Best(start="runs", level=0.2), {}),
+    (Best(start="higher", level=0.1), {}),
+    (Best(cap=0.05), {}),
+    (Worth(min_rate=0.002), {}),
+    (Converged(min_delta=0.02), {}),
 ]
 
 
@@ -212,24 +211,20 @@ OPTIONS: list[dict[str, Any]] = [
 def test_the_batch_decides_as_policy_does(bench: dict[str, ModuleType], metric: Metric) -> None:
     engine, beliefs = lcpfn.load(), bench["beliefs"]
     made = table(bench, *curves(metric, seed=1), metric=metric)
-    assert metric is UNIT or any(beliefs.wild(run, metric).any() for run in made.runs)
     about, stopped = beliefs.general(engine, made), 0
     tops = metric.sign * np.sort(made.finals)
     alarms = bench["rules"].rings(engine, made)
-    for options in OPTIONS:
-        told = dict(options)
-        rate = told.pop("min_rate", None)
+    for rule, options in CASES:
+        outside = {name: value for name, value in options.items() if name != "alarm"}
         calm = "alarm" in options  # or it rings as it does by default
-        look = beliefs.Lookup(told, about, made, engine=engine, alarms=None if calm else alarms)
+        look = beliefs.Lookup(rule, about, made, engine=engine, alarms=None if calm else alarms, options=outside)
         for n, concluded in ((3, 3), (8, 40), (10, 300)):
             history = bench["replay"].History(list(tops[:n]), [tops[0]] * (concluded - n))
-            if rate is not None:
-                look._rate = lambda *_, rate=rate: rate
             rivals = Rivals(tuple(history.finished), history.concluded, tuple(history.stopped))
             for i, run in enumerate(made.runs):
-                policy = Policy(horizon=run.horizon, metric=metric, engine=engine, **options)
+                policy = Policy(horizon=run.horizon, metric=metric, engine=engine, rule=rule, **options)
                 expected = by_decide(policy, run, rivals)
-                assert look.points(made, i, history) == expected, (options, n, i)
+                assert look.points(made, i, history) == expected, (rule, n, i)
                 stopped += expected < len(run)
     assert stopped > 20
 
@@ -241,7 +236,7 @@ def test_own_start_compares_odds_with_those_after_the_first_point(
     engine, beliefs = lcpfn.load(), bench["beliefs"]
     made, stopped = table(bench, *curves(LOSS, seed=4), metric=LOSS), 0
     about = beliefs.general(engine, made)
-    look = beliefs.Lookup({"rule": "best", "start": "own", "level": level, "cap": cap}, about, made, engine=engine)
+    look = beliefs.Lookup(Best(level=level, cap=cap), about, made, engine=engine)
     bar = float(-np.sort(made.finals)[-2])
     history = bench["replay"].History([bar], [])
     for i, run in enumerate(made.runs):
@@ -272,7 +267,7 @@ def test_the_batch_of_the_paper_rule_decides_as_policy_does(bench: dict[str, Mod
     values = [0.8 - 0.5 * t**-0.5 * draw.uniform(0.2, 1) - draw.uniform(0, 0.3) for _ in range(6)]
     runs = [bench["table"].Run(t, y, t / 100, diverged=False, horizon=100.0) for y in values]
     made = bench["table"].Table("made-up", "task", "metric", UNIT, runs)
-    look = beliefs.Lookup(dict(rule="paper"), beliefs.paper(engine, made), made, engine=engine)
+    look = beliefs.Lookup(Paper(), beliefs.paper(engine, made), made, engine=engine)
     history = bench["replay"].History([float(np.sort(made.finals)[-2])], [0.1])
     for i, run in enumerate(runs):
         expected = len(t)
@@ -341,60 +336,3 @@ def test_the_place_beside_the_front(bench: dict[str, ModuleType]) -> None:
     assert [place(3, own) for own in (0.19, 0.2, 0.21)] == ["beyond", "on", "behind"]
     assert place(0.5, 1.0) == "on"  # cheaper than any
     assert place(5, 0.1) == "behind" and place(5, 0.05) == "beyond"
-
-
-# -- from end to end --------------------------------------------------------------------------------------------------
-
-
-def made_up(bench: dict[str, ModuleType], source: str, **_: Any) -> list[Any]:
-    draw, found = np.random.default_rng(0), []
-    for task in ("a", "b"):
-        for run in range(24):
-            y = 0.9 - draw.uniform(0, 0.7) - 0.2 / np.arange(1, 11) + draw.normal(0, 0.004, 10)
-            facts = dict(name="val/accuracy", metric=UNIT, t=np.arange(1.0, 11))
-            found.append(
-                bench["data.curve"].RealCurve(source=source, task=task, run=str(run), y=np.clip(y, 0, 1), **facts)
-            )
-    return found
-
-
-def test_a_quick_run_from_end_to_end(
-    bench: dict[str, ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "stopping.json"
-    told = ["--quick", "--out", str(out), "--rows", str(tmp_path), "--orders", "4"]
-
-    def run() -> int:
-        return int(
-            bench["stopping.search"].main(
-                told, read=lambda source, **how: made_up(bench, source, **how), sources=["some"]
-            )
-        )
-
-    assert run() == 0
-    whole = json.loads(out.read_text())
-    assert whole["complete"] and whole["quick"] and whole["settings"]["split"] == "development"
-    some = whole["results"]["sources"]["some"]
-    assert some["tables"] == 1 and some["runs"] == 24
-    assert some["rules"]["no stopping"]["speed_up"] == 1
-    assert some["rules"]["oracle"]["regret"] == 0 and some["rules"]["oracle"]["speed_up"] > 1.5
-    assert all(0 <= each["harmed"] <= 1 for each in some["rules"].values())
-    printed = capsys.readouterr().out
-    for name in bench["report.stopping"].TABLES:
-        assert f"\n{name}\n|" in printed
-    assert run() == 0  # goes on from its rows
-    assert "1 tables, 0 of them played" in capsys.readouterr().out
-    told[2] = str(tmp_path / "test.json")
-    asked: list[str] = []
-
-    def read(source: str, *, split: str, **how: Any) -> list[Any]:
-        asked.append(split)
-        return made_up(bench, source)
-
-    assert bench["stopping.search"].main([*told, "--split", "test"], read=read, sources=["some"]) == 0
-    assert asked == ["test"] and json.loads((tmp_path / "test.json").read_text())["settings"]["split"] == "test"
-
-
-def test_no_curves_is_said(bench: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench["stopping.search"].main([], sources=[]) == 1
-    assert "no real curves" in capsys.readouterr().out

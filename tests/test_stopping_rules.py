@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
-from statistical import Z
 
 import lcpfn
 from lcpfn.belief import Belief
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
-from lcpfn.stopping import Policy, Rivals, levels
+from lcpfn.stopping import Best, Converged, Paper, Rivals, Worth, thresholds
 from lcpfn.stopping.question import Question
-from lcpfn.stopping.rules import best, converged, paper, worth
 
 UNIT = Metric("max", bounds=(0, 1))
 
@@ -43,10 +41,6 @@ def run(direction: str = "max", *, y: tuple[float, ...] = (0.2, 0.3), horizon: f
     sign = 1 if direction == "max" else -1
     t = np.arange(1.0, len(y) + 1)
     return Question(Normal(sign * 0.5), Metric(direction), t, sign * np.array(y), horizon)
-
-
-def policy(direction: str = "max", **fields: Any) -> Policy:
-    return Policy(horizon=10, metric=Metric(direction), engine=Normal(), **fields)
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
@@ -88,76 +82,75 @@ def test_time_to_target() -> None:
 def test_best_compares_with_the_incumbent_and_min_delta(direction: str) -> None:
     sign = 1 if direction == "max" else -1
     rivals = Rivals(finished=(sign * 0.6, sign * 0.4), concluded=2)
-    verdict = best(run(direction), rivals, policy(direction, min_delta=0.05))
+    verdict = Best(min_delta=0.05).judge(run(direction), rivals)
     assert verdict.target == pytest.approx(sign * 0.65)
     assert verdict.found == pytest.approx(stats.norm.sf(1.5))
     assert not verdict.stop
-    second = best(run(direction), rivals, policy(direction, rank=2))
+    second = Best(rank=2).judge(run(direction), rivals)
     assert second.target == sign * 0.4
-    assert best(run(direction), Rivals((sign * 0.8,), 1), policy(direction, start="higher")).stop
+    assert Best(start="higher").judge(run(direction), Rivals((sign * 0.8,), 1)).stop
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
 def test_the_turning_target_is_where_the_verdict_turns(direction: str) -> None:
     sign, question = (1, run("max")) if direction == "max" else (-1, run("min"))
-    asked = policy(direction, start="higher")
-    turning = best(question, Rivals((sign * 0.6,), 1), asked).turning_target()
+    asked = Best(start="higher")
+    turning = asked.turning_target(question, Rivals((sign * 0.6,), 1))
     assert turning is not None
     for step, stop in ((-0.001, False), (0.001, True)):
-        assert best(question, Rivals((turning + sign * step,), 1), asked).stop is stop
-    assert best(question, Rivals((sign * 0.6,), 1), policy(direction)).turning_target() is None  # nothing was learnt
+        assert asked.judge(question, Rivals((turning + sign * step,), 1)).stop is stop
+    assert Best().turning_target(question, Rivals((sign * 0.6,), 1)) is None  # nothing was learnt
 
 
 def test_best_is_stricter_the_more_runs_are_behind_and_the_more_often_it_looks() -> None:
-    thresholds = [best(run(), Rivals((0.6,), n), policy(start="runs")).threshold for n in (30, 100, 1000)]
+    thresholds = [Best(start="runs").judge(run(), Rivals((0.6,), n)).threshold for n in (30, 100, 1000)]
     assert 0.05 > thresholds[0] > thresholds[1] > thresholds[2]
-    assert best(run(), Rivals((0.6,), 1000), policy(start="runs", every=4)).threshold > thresholds[2]
-    own = [best(run(), Rivals((0.6,), 1), policy(start="own", every=n)).threshold for n in (4, 1)]
+    assert Best(start="runs").judge(replace(run(), every=4), Rivals((0.6,), 1000)).threshold > thresholds[2]
+    own = [Best().judge(replace(run(), every=n), Rivals((0.6,), 1)).threshold for n in (4, 1)]
     assert own[0] > own[1]
-    assert best(run(), Rivals((0.6,), 100), policy(spend=False)).threshold == 0.05
+    assert Best(spend=False).judge(run(), Rivals((0.6,), 100)).threshold == 0.05
 
 
 def test_paper_compares_with_the_best_of_any_run() -> None:
     rivals = Rivals(finished=(0.4,), concluded=1, running=(0.7, 0.1))
-    verdict = paper(run(), rivals, policy(rule="paper"))
+    verdict = Paper().judge(run(), rivals)
     assert (verdict.target, verdict.threshold) == (0.7, 0.05)
     assert verdict.found == pytest.approx(stats.norm.sf(2))
     assert verdict.stop
-    assert not paper(run(), Rivals((0.66,), 1), policy(rule="paper")).stop  # sf(1.6) = 0.0548
+    assert not Paper().judge(run(), Rivals((0.66,), 1)).stop  # sf(1.6) = 0.0548
 
 
 def test_worth_compares_gains_per_unit_of_time() -> None:
     rivals = Rivals((0.6,), 1)
     z = 1.0
     rate = 0.1 * (stats.norm.pdf(z) - z * stats.norm.sf(z)) / 8  # 8 steps are left
-    assert worth(run(), rivals, policy(rule="worth", min_rate=0.5 * rate)).found == pytest.approx(rate, rel=1e-4)
-    assert not worth(run(), rivals, policy(rule="worth", min_rate=0.99 * rate)).stop
-    assert worth(run(), rivals, policy(rule="worth", min_rate=1.01 * rate)).stop
-    with pytest.raises(ValueError, match="worth needs min_rate where the metric has no bounds"):
-        worth(run(), rivals, policy(rule="worth"))
+    assert Worth(min_rate=0.5 * rate).judge(run(), rivals).found == pytest.approx(rate, rel=1e-4)
+    assert not Worth(min_rate=0.99 * rate).judge(run(), rivals).stop
+    assert Worth(min_rate=1.01 * rate).judge(run(), rivals).stop
+    with pytest.raises(ValueError, match="Worth needs min_rate where the metric has no bounds"):
+        Worth().judge(run(), rivals)
 
 
 def test_worth_against_a_fresh_run() -> None:
     """The same law for less time is worth more; a hopeless run is worth less than a fresh one."""
-    asked = Policy(horizon=100, rule="worth", metric=UNIT)
     pfn, t = lcpfn.load("paper"), np.arange(1.0, 6.0)
     good = Question(pfn, UNIT, t, np.array([0.3, 0.5, 0.6, 0.65, 0.68]), 100.0)
     bad = Question(pfn, UNIT, t, np.array([0.30, 0.31, 0.315, 0.318, 0.319]), 100.0)
     rivals = Rivals((0.7,), 1)
-    assert not worth(good, rivals, asked).stop
-    assert worth(bad, rivals, asked).stop
+    assert not Worth().judge(good, rivals).stop
+    assert Worth().judge(bad, rivals).stop
 
 
 def test_converged_needs_no_other_run() -> None:
     question = run(y=(0.2, 0.6))
-    verdict = converged(question, Rivals(), policy(rule="converged", min_delta=0.1))
+    verdict = Converged(min_delta=0.1).judge(question, Rivals())
     assert verdict.found == pytest.approx(stats.norm.sf(2))
     assert verdict.stop
-    assert not converged(question, Rivals(), policy(rule="converged", min_delta=0.05)).stop
+    assert not Converged(min_delta=0.05).judge(question, Rivals()).stop
 
 
 def test_threshold_follows_villes_inequality() -> None:
-    threshold = levels.threshold
+    threshold = thresholds.threshold
     level = 0.05
     for runs in (1, 5, 50):
         odds = threshold(level, gap=0.001, runs=runs)
@@ -170,11 +163,11 @@ def test_threshold_follows_villes_inequality() -> None:
 
 
 def test_odds_are_compared_with_those_of_the_first_point() -> None:
-    threshold = levels.threshold_after
+    threshold = thresholds.threshold_after
     for start in (0.01, 0.3):
         p = threshold(start, 0.05, gap=0.001)
         assert p / (1 - p) == pytest.approx(0.05 * start / (1 - start))
-    assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == levels.CAP  # never above it
+    assert threshold(0.999, 0.05, gap=1) == threshold(1.0, 0.05, gap=1) == thresholds.CAP  # never above it
     assert threshold(0.999, 0.05, gap=1, cap=0.01) == 0.05 and threshold(0.999, 0.3, gap=1) == 0.3
     assert threshold(0.0, 0.05, gap=1) == 0
     for wrong in (dict(level=0.0), dict(gap=0.0), dict(first=1.5), dict(first=math.nan), dict(cap=0.0)):
@@ -184,25 +177,25 @@ def test_odds_are_compared_with_those_of_the_first_point() -> None:
 
 def test_a_run_is_compared_with_its_own_start() -> None:
     """Whatever number of runs is over; a run that began badly has little to lose."""
-    verdicts = [best(run(), Rivals((0.6,), n), policy(start="own")) for n in (1, 1000)]
+    verdicts = [Best().judge(run(), Rivals((0.6,), n)) for n in (1, 1000)]
     assert verdicts[0].threshold == verdicts[1].threshold
     question = run()
     start = question.prob_at_start(0.6)
-    assert verdicts[0].threshold == levels.threshold_after(start, 0.05, gap=policy().gap(question))
+    assert verdicts[0].threshold == thresholds.threshold_after(start, 0.05, gap=question.gap)
     first = Question(question.engine, question.metric, question.t[:1], question.y[:1], question.horizon)
     assert verdicts[0].began == start == first.prob_beating(0.6)
-    for how in (dict(start="runs"), dict(spend=False)):
-        assert best(question, Rivals((0.6,), 1), policy(**how)).began is None, "it does not count"
+    for rule in (Best(start="runs"), Best(spend=False)):
+        assert rule.judge(question, Rivals((0.6,), 1)).began is None, "it does not count"
 
 
 def test_higher_takes_the_higher_of_both_odds() -> None:
     question = run()
-    how = dict(gap=policy().gap(question), start="higher")
-    after = levels.threshold_after(question.prob_at_start(0.6), 0.05, **how)
+    how = dict(gap=question.gap, start="higher")
+    after = thresholds.threshold_after(question.prob_at_start(0.6), 0.05, **how)
     for runs in (1, 1000):
-        among = levels.threshold(0.05, runs=runs, **how)
-        assert best(question, Rivals((0.6,), runs), policy(start="higher")).threshold == max(among, after)
-    assert among < after < levels.threshold(0.05, runs=1, **how), "each was the higher one once"
+        among = thresholds.threshold(0.05, runs=runs, **how)
+        assert Best(start="higher").judge(question, Rivals((0.6,), runs)).threshold == max(among, after)
+    assert among < after < thresholds.threshold(0.05, runs=1, **how), "each was the higher one once"
 
 
 @pytest.mark.parametrize(
@@ -212,57 +205,4 @@ def test_threshold_refuses_what_means_nothing(wrong: dict[str, Any]) -> None:
     with pytest.raises(
         ValueError, match=r"level must lie between|gap must be positive, rank 1 or more, runs rank or more"
     ):
-        levels.threshold(**{"level": 0.05, "gap": 9, "runs": 2, **wrong})
-
-
-@pytest.fixture(scope="module", params=[100, 20])
-def found(request: pytest.FixtureRequest) -> levels.Winners:
-    """Runs of the paper's prior that beat their incumbent, drawn with another seed than the stored table's."""
-    torch = pytest.importorskip("torch")
-    from lcpfn.priors import Paper
-
-    drawn = Paper().sample(8000, torch.arange(1.0, 101.0), generator=torch.Generator().manual_seed(11))
-    return levels.winners(
-        lcpfn.load("paper"),
-        drawn.y.double().numpy()[:, : request.param],
-        metric=Metric("max", bounds=(0, 1), overshoot=True),
-        runs=(1, 8, 32),
-        each=100,
-        generator=np.random.default_rng(12),
-    )
-
-
-@pytest.mark.parametrize("level", [0.01, 0.05, 0.1, 0.2])
-@pytest.mark.parametrize("every", [1, 5, 10])
-@pytest.mark.parametrize("start", levels.STARTS)
-def test_runs_that_would_win_are_stopped_no_more_often_than_the_level(
-    found: levels.Winners, level: float, every: int, start: str
-) -> None:
-    stopped = found.false_stops(start, level, every=every)
-    assert stopped.mean() <= level + Z * math.sqrt(level * (1 - level) / len(stopped))
-
-
-def test_comparing_with_the_level_at_every_look_breaks_the_promise(found: levels.Winners) -> None:
-    """Proof of teeth: the rule that spends nothing fails the test above."""
-    level, hard = 0.05, found.runs == 32
-    naive = found.false_stops("higher", level, spend=False)[hard].mean()
-    assert naive > level + Z * math.sqrt(level * (1 - level) / hard.sum())
-
-
-def test_winners_win_and_are_certain_once_they_did(found: levels.Winners) -> None:
-    assert len(found.p) == len(found.runs) == 300
-    assert np.all((found.p >= 0) & (found.p <= 1))
-    assert found.p[:, -1].mean() > 0.5 > found.p[found.runs == 32, 0].mean()
-    over = np.maximum.accumulate(found.p == 1, axis=1)
-    assert np.all(found.p[over] == 1)
-
-
-@pytest.mark.parametrize("start", levels.STARTS)
-def test_a_table_of_few_winners(found: levels.Winners, start: str) -> None:
-    table = np.array(levels.calibrated([found], start))
-    assert table.shape == np.array(levels.RATIOS[start]).shape
-    assert np.all((table >= 1) & (table <= levels.LARGEST))
-    nested = [levels.GAPS.index(gap) for gap in (1, 5, 10)]  # each looks only where those before it do
-    assert np.all(np.diff(table[nested], axis=0) >= 0)  # the more rarely, the less strict
-    stopped = (found.lowest(start) < table[0, 2] * 0.05).mean()
-    assert stopped <= 0.05  # on the very winners that the table is made of
+        thresholds.threshold(**{"level": 0.05, "gap": 9, "runs": 2, **wrong})

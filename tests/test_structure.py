@@ -153,6 +153,18 @@ def test_imports_follow_the_arrows() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_private_names_stay_where_they_are() -> None:
+    wrong = [
+        f"{place(path, node.lineno)}: {alias.name} of {node.module} is private"
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and owner(node.module or "") is not None
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_imports_do_not_run_in_circles() -> None:
     """Imports inside functions count: a circle cut in one place is still one thing in two files."""
     graph = {

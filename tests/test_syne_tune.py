@@ -103,7 +103,7 @@ def epochs(done: Tuner) -> dict[float, int]:
 
 
 @pytest.mark.parametrize("minimize", [False, True])
-def test_doomed_trials_are_stopped_and_the_best_is_not(minimize: bool) -> None:
+def test_hopeless_trials_are_stopped_and_the_best_is_not(minimize: bool) -> None:
     done = tuner(scheduler(search(minimize=minimize)), minimize=minimize)
     done.run()
     lasted, mode = epochs(done), "min" if minimize else "max"
@@ -238,11 +238,15 @@ def test_values_that_are_not_finite_stop_a_trial(value: float) -> None:
     assert told(scheduler(nan="skip"), 1, [0.5, value]) == ["CONTINUE"] * 2
 
 
+def test_a_reward_that_is_nan_until_the_first_episode_ends() -> None:
+    assert told(scheduler(), 1, [math.nan, math.nan, 0.5]) == ["CONTINUE"] * 3
+
+
 def test_values_that_mean_nothing_are_refused() -> None:
     made = knowing(Inside())
-    for value in ("high", None):
-        with pytest.raises(TypeError, match="value must be a number"):
-            told(made, 1, [value])
+    with pytest.raises(TypeError, match="value must be a number"):
+        told(made, 1, ["high"])
+    assert told(made, 1, [None]) == ["CONTINUE"]  # nothing was measured
     with pytest.raises(ValueError, match="divide percentages by 100"):
         told(made, 1, [55.0])
     with pytest.raises(ValueError, match="every result must have 'epoch', got"):
@@ -269,9 +273,11 @@ def test_two_objectives_are_refused() -> None:
 
 
 def test_options_are_checked_at_once() -> None:
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="horizon must be"):
+        scheduler(max_t=1)
+    with pytest.raises(TypeError, match=r"LearningCurveScheduler takes no argument 'level': .* rule=Best\(level="):
         scheduler(level=5)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'grace_time'"):
+    with pytest.raises(TypeError, match="LearningCurveScheduler takes no argument 'grace_time'"):
         scheduler(grace_time=3)
 
 
@@ -286,11 +292,11 @@ def test_it_pickles_with_its_state_and_without_weights() -> None:
     assert made.metadata()["scheduler_name"] == "LearningCurveScheduler"
 
 
-def test_an_audit_lets_doomed_trials_go_on() -> None:
+def test_an_audit_lets_hopeless_trials_go_on() -> None:
     made = knowing(audit=0.5, seed=3)
     for number in range(1, 9):
         said = told(made, number, BAD)
         if "STOP" not in said:
             made.on_trial_complete(trial(number), {"epoch": EPOCHS, "y": BAD[-1]})
     report = made.stopper.report()
-    assert report.doomed == 8 and 0 < report.audited < 8 and report.wrong == 0
+    assert report.given_up == 8 and 0 < report.audited < 8 and report.wrong == 0

@@ -13,13 +13,13 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from lcpfn import Checkpoint
+from lcpfn import Checkpoint, files
 from lcpfn.priors import Paper
+from lcpfn.priors.shared_times import draw_times
 from lcpfn.query import KINDS
-from lcpfn.training import PRESETS, NonfiniteLoss, Options, Run, train
+from lcpfn.training import PRESETS, NonfiniteLoss, Options, Run, state, train
 from lcpfn.training.command import main, options, parser
-from lcpfn.training.grids import draw_times
-from lcpfn.training.questions import draw, split
+from lcpfn.training.questions import QuestionLaw, draw, split
 from lcpfn.training.randomness import BATCH, generator
 
 TINY = dict(
@@ -44,7 +44,9 @@ def curves():
 
 
 def test_answers_are_the_truth_about_the_asked_time(curves):
-    asked = draw(curves, 30, (0.4, 0.3, 0.3), generator=generator(1))
+    asked = draw(
+        curves, QuestionLaw(questions=30, shares=(0.4, 0.3, 0.3), early=1.0, final=0.0), 100, generator=generator(1)
+    )
     y, signal = curves.y.numpy(), curves.signal.numpy()
     for b in range(50):
         for p in range(30):
@@ -60,12 +62,19 @@ def test_answers_are_the_truth_about_the_asked_time(curves):
 
 
 def test_every_cut_off_is_asked_about(curves):
-    asked = draw(curves, 100, (1.0, 0.0, 0.0), generator=generator(2))
+    asked = draw(
+        curves, QuestionLaw(questions=100, shares=(1.0, 0.0, 0.0), early=1.0, final=0.0), 100, generator=generator(2)
+    )
     assert set(asked.after.flatten().tolist()) == set(range(100))
 
 
 def test_one_cut_serves_a_whole_batch(curves):
-    asked = draw(curves, 12, (0.5, 0.25, 0.25), generator=generator(3), one_cut=True)
+    asked = draw(
+        curves,
+        QuestionLaw(questions=12, shares=(0.5, 0.25, 0.25), early=1.0, final=0.0, one_cut=True),
+        100,
+        generator=generator(3),
+    )
     assert len(asked.after.unique()) == 1 and int(asked.after[0, 0]) >= 1
 
 
@@ -86,7 +95,7 @@ def test_streams_of_a_seed_differ_and_repeat():
 def test_loss_falls_and_the_checkpoint_says_where_it_comes_from(tmp_path):
     run = Run(Options(**(TINY | {"steps": 60, "batch": 32, "lr": 5e-3, "warmup": 10})), tmp_path / "run", say=quiet)
     (tmp_path / "run").mkdir()
-    before = run.validate(*run.examined)
+    before = run.validate(run.examined)
     last = run.run()
     assert all(last["scores"][cut] > before[cut] + 0.2 for cut in before), (before, last["scores"])
     made = Checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
@@ -166,11 +175,60 @@ def test_two_processes_train_one_network(tmp_path):
         random = generator(0, BATCH, 0, rank)
         times = draw_times(100, alone.options.irregular, generator=random)
         curves = alone.prior.sample(4, times, generator=random)
-        asked = draw(curves, 12, alone.options.shares, generator=random)
+        asked = draw(
+            curves, QuestionLaw(questions=12, shares=alone.options.shares, early=1.0, final=0.0), 100, generator=random
+        )
         (-alone.objective(curves, asked.after, asked.t_query, asked.answer, asked.kinds).mean()).backward()
         gradients.append(alone.objective.model.head.bias.grad.clone())
         alone.objective.zero_grad()
     assert not torch.equal(gradients[0], gradients[1]), "each process must have curves of its own"
+
+
+def test_a_run_removes_what_killed_ones_left(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = files._HOST
+    left = [f".state.safetensors.{host}-{dead.pid}-0123abcd.tmp", "state.safetensorsab12.part"]
+    left += [f".checkpoint.safetensors.{host}-{dead.pid}-0123abcd.tmp"]
+    alive = f".state.safetensors.{host}-{os.getppid()}-0123abcd.tmp"
+    for name in (*left, alive, "notes.part"):
+        (tmp_path / name).write_bytes(b"x")
+    Run(Options(**(TINY | {"validation_curves": 0}), steps=1), tmp_path, say=quiet)
+    assert {path.name for path in tmp_path.iterdir()} == {alive, "notes.part"}
+
+
+def test_a_state_that_cannot_be_written_is_an_error_and_the_old_one_stays(tmp_path, monkeypatch):
+    run = Run(Options(**(TINY | {"validation_curves": 0}), steps=1), tmp_path, say=quiet)
+    run.save()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name in ("save_file", "checkpoint"):
+        with monkeypatch.context() as patch:
+            if name == "save_file":
+                patch.setattr(state, "save_file", full)
+            else:
+                patch.setattr(Checkpoint, "write", full)
+            run.step += 1
+            with pytest.raises(OSError, match="No space left"):
+                run.save()
+        assert (tmp_path / "checkpoint.safetensors").read_bytes() == before["checkpoint.safetensors"]
+        assert {path.name for path in tmp_path.iterdir()} == set(before), "and nothing is left over"
+        if name == "save_file":
+            assert (tmp_path / "state.safetensors").read_bytes() == before["state.safetensors"]
+
+
+def test_a_full_disk_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(state, "save_file", full)
+    flags = "--preset tiny --steps 1 --batch 4 --questions 12 --validation-curves 0 --threads 1".split()
+    assert main([*flags, "--runs", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device; the last state that was written whole is in" in said and "--resume" in said
 
 
 def test_a_nonfinite_loss_stops_and_keeps_the_last_good_state(tmp_path):
@@ -224,10 +282,10 @@ def test_the_log_can_be_watched_in_tensorboard(tmp_path):
 
 def test_flags_are_made_from_the_fields():
     told = options(
-        parser().parse_args("--preset tiny --width 64 --steps 3 --shares 0.5 0.25 0.25 --values unit".split())
+        parser().parse_args("--preset tiny --width 64 --steps 3 --shares 0.5 0.25 0.25 --times relative".split())
     )
     assert told.model == dataclasses.replace(PRESETS["tiny"], width=64)
-    assert told.shares == (0.5, 0.25, 0.25) and told.coordinates.values == "unit" and told.steps == 3
+    assert told.shares == (0.5, 0.25, 0.25) and told.coordinates.times == "relative" and told.steps == 3
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_what_a_prior_raises_reaches_the_step_that_needs_the_batch() -> None:
 @pytest.mark.parametrize("prior", ["paper", "general"])
 def test_the_loss_falls(device: str, prior: str, tmp_path: Path) -> None:
     run = begin(tmp_path, device=device, prior=prior, steps=60, stored="float16")
-    before = run.validate(*run.examined)
+    before = run.validate(run.examined)
     last = run.run()
     assert sum(last["scores"].values()) > sum(before.values()) + 0.2, (before, last["scores"])
     assert ("peak_gb" in last) is (device == "cuda")

@@ -6,28 +6,28 @@ import math
 import numpy as np
 import pytest
 import torch
-from parts import N, dice, generator, progress
+from parts import N, generator, progress, sampler
 from scipy import stats
 from statistical import differs_from_law, share_differs
 
-from lcpfn.priors.divergence import Divergence
-from lcpfn.priors.grids import Grids, given
-from lcpfn.priors.scales import KINDS, Scales, capped, warp
-from lcpfn.priors.trends import SETBACKS, SHAPES, Trends, from_start_to_end
+from lcpfn.priors.general.divergence import Divergence
+from lcpfn.priors.general.measurement_times import MeasurementTimes, at_given_times
+from lcpfn.priors.general.scales import METRIC_MAPS, Scales, capped, warp
+from lcpfn.priors.general.trends import SETBACKS, SHAPES, Trends, from_start_to_end
 
-# -- dice
+# -- sampler
 
 
 def test_dice_follow_their_laws():
-    assert not differs_from_law(dice().uniform(2, 5)[:, 0].numpy(), stats.uniform(2, 3).cdf)
-    logs = dice().log_uniform(1e-3, 10)[:, 0].log10().double().numpy()
+    assert not differs_from_law(sampler().uniform(2, 5)[:, 0].numpy(), stats.uniform(2, 3).cdf)
+    logs = sampler().log_uniform(1e-3, 10)[:, 0].log10().double().numpy()
     assert not differs_from_law(logs, stats.uniform(-3, 4).cdf)
     assert differs_from_law(logs, stats.uniform(-3, 4.8).cdf), "a law that is wrong must be found"
 
 
 def test_choices_have_their_shares():
     shares = {"a": 1.0, "never": 0.0, "b": 3.0}
-    chosen = dice().choose(shares)
+    chosen = sampler().categorical(shares)
     assert not (chosen == 1).any()
     count = int((chosen == 2).sum())
     assert not share_differs(count, N, 0.75)
@@ -35,8 +35,8 @@ def test_choices_have_their_shares():
 
 
 def test_mixed_rows_come_from_the_shape_they_chose():
-    shapes = {"low": lambda p, dice: p * 0 - 1, "high": lambda p, dice: p * 0 + dice.uniform()}
-    values, chosen = dice(50).mixed(progress(50), shapes, {"low": 0.5, "high": 0.5})
+    shapes = {"low": lambda p, sampler: p * 0 - 1, "high": lambda p, sampler: p * 0 + sampler.uniform()}
+    values, chosen = sampler(50).mixed(progress(50), shapes, {"low": 0.5, "high": 0.5})
     assert ((values < 0).all(1) == (chosen == 0)).all()
     assert len(values[chosen == 1][:, 0].unique()) == int((chosen == 1).sum())
 
@@ -47,7 +47,7 @@ def test_mixed_rows_come_from_the_shape_they_chose():
         (lambda: Trends(shapes={"spiral": 1.0}), "shapes are among"),
         (lambda: Trends(setbacks={"none": 0.0}), "sum to more than 0"),
         (lambda: Scales(metrics={"height": 1.0}), "metrics are among"),
-        (lambda: Grids(short=(1, 9)), "at least 2 points"),
+        (lambda: MeasurementTimes(short=(1, 9)), "at least 2 points"),
         (lambda: Divergence(to_nan=1.5), r"shares lie in \[0, 1\]"),
     ],
 )
@@ -61,7 +61,7 @@ def test_laws_that_cannot_be_are_refused(made, rule):
 
 @pytest.mark.parametrize("name", sorted(set(SHAPES) - {"flat"}))
 def test_a_rise_goes_from_zero_to_one(name):
-    values = SHAPES[name](progress(), dice())
+    values = SHAPES[name](progress(), sampler())
     assert torch.isfinite(values).all()
     torch.testing.assert_close(values[:, -1], torch.ones(N), atol=2e-3, rtol=0)
     if name != "stairs":  # its first step may lie before the first point
@@ -71,40 +71,40 @@ def test_a_rise_goes_from_zero_to_one(name):
 
 
 def test_shapes_differ_in_what_they_are_for():
-    halfway = {name: shape(progress(), dice())[:, 30] for name, shape in SHAPES.items()}
+    halfway = {name: shape(progress(), sampler())[:, 30] for name, shape in SHAPES.items()}
     assert halfway["power"].mean() > 0.75 > halfway["late_rise"].mean()
-    late = SHAPES["delayed"](progress(), dice())
+    late = SHAPES["delayed"](progress(), sampler())
     assert ((late[:, 6] == 0).float().mean() > 0.4) and (late[:, -1] > 0.9).all()
-    assert SHAPES["flat"](progress(), dice()).abs().max() < 0.11
+    assert SHAPES["flat"](progress(), sampler()).abs().max() < 0.11
 
 
 def test_half_of_the_gain_can_lie_in_the_first_points():
-    early = SHAPES["power"](progress(points=100), dice())[:, 2]
+    early = SHAPES["power"](progress(points=100), sampler())[:, 2]
     assert (early > 0.5).float().mean() > 0.25 and (early < 0.1).float().mean() > 0.1
 
 
 def test_what_is_saturated_stays():
     p = progress(points=100)
-    values = SHAPES["saturated"](p, dice())
+    values = SHAPES["saturated"](p, sampler())
     over = (values[:, 50] > 0.999).float().mean()
     assert 0.8 < float(over) < 0.95  # log(0.5 / 0.01) / log(100) of them are over by then, others nearly
-    assert float((SHAPES["power"](p, dice())[:, 50] > 0.999).float().mean()) < 0.3
+    assert float((SHAPES["power"](p, sampler())[:, 50] > 0.999).float().mean()) < 0.3
 
 
 @pytest.mark.parametrize("name", sorted(SETBACKS))
 def test_setbacks_are_losses(name):
-    values = SETBACKS[name](progress(), dice())
+    values = SETBACKS[name](progress(), sampler())
     assert torch.isfinite(values).all() and (values >= 0).all()
     assert (name == "none") == bool((values == 0).all())
 
 
 def test_overfitting_sets_in_and_grows():
-    values = SETBACKS["overfit"](progress(), dice())
+    values = SETBACKS["overfit"](progress(), sampler())
     assert (torch.diff(values, dim=1) >= 0).all() and (values[:, 0] == 0).all() and (values[:, -1] > 0).all()
 
 
 def test_a_kick_comes_with_the_first_step_and_wears_off():
-    values = SETBACKS["kick"](progress(), dice())
+    values = SETBACKS["kick"](progress(), sampler())
     assert (values[:, 0] == 0).all() and (torch.diff(values[:, 1:], dim=1) <= 0).all()
     assert 50 < float(values.max()) <= 100 and float((values[:, -1] < 0.5 * values[:, 1]).float().mean()) > 0.4
     stays = (values[:, -1] - values[:, -2]).abs() < 1e-3 * values[:, 1]
@@ -169,7 +169,7 @@ def test_explosions_have_their_share_and_never_heal():
 
 
 def test_times_increase_and_points_that_are_missing_come_last():
-    grid = Grids().sample(N, 50, 12, generator=generator())
+    grid = MeasurementTimes().sample(N, 50, 12, generator=generator())
     steps, seen = torch.diff(grid.t, dim=1), grid.seen[:, 1:]
     assert (steps[seen] > 0).all() and (torch.diff(grid.seen.int(), dim=1) <= 0).all()
     assert (grid.progress >= 0).all() and (grid.progress <= 1).all()
@@ -179,7 +179,7 @@ def test_times_increase_and_points_that_are_missing_come_last():
 
 
 def test_long_runs_are_thinned_and_go_on_after_what_is_shown():
-    law = Grids(
+    law = MeasurementTimes(
         share_long=1.0, long=(1000, 1000), spacings={"linear": 1.0}, at_zero=0, late=0, moved=0, gap=(1, 1.0001)
     )
     grid = law.sample(200, 50, 12, generator=generator())
@@ -192,19 +192,21 @@ def test_long_runs_are_thinned_and_go_on_after_what_is_shown():
 
 
 def test_usual_spacings_occur():
-    sqrt2 = Grids(spacings={"geometric": 1.0}, share_long=0, short=(12, 12), at_zero=0, late=0, moved=0)
+    sqrt2 = MeasurementTimes(spacings={"geometric": 1.0}, share_long=0, short=(12, 12), at_zero=0, late=0, moved=0)
     t = sqrt2.sample(N, 20, 2, generator=generator()).t[:, :12]
     gaps = torch.diff(t, dim=1)
     ratio = gaps[:, 1:] / gaps[:, :-1]
     torch.testing.assert_close(ratio[:, 0], ratio[:, -1], rtol=2e-2, atol=0)
     assert float(((ratio[:, 3] - 2**0.5).abs() < 1e-2).float().mean()) > 0.1
-    at_zero = Grids(at_zero=1.0, late=0, moved=0).sample(100, 20, 2, generator=generator())
+    at_zero = MeasurementTimes(at_zero=1.0, late=0, moved=0).sample(100, 20, 2, generator=generator())
     assert (at_zero.t[:, 0] == 0).all() and (at_zero.progress[:, 0] == 0).all()
 
 
 def test_runs_on_growing_gaps_learn_at_the_pace_of_their_measurements():
     def halfway(even, spacing):
-        law = Grids(spacings={spacing: 1.0}, share_long=0, short=(41, 41), at_zero=0, late=0, moved=0, even=even)
+        law = MeasurementTimes(
+            spacings={spacing: 1.0}, share_long=0, short=(41, 41), at_zero=0, late=0, moved=0, even=even
+        )
         return law.sample(N, 50, 2, generator=generator()).progress[:, 20]
 
     assert float(halfway(0.0, "geometric").median()) < 0.1 < 0.2 < float(halfway(1.0, "geometric").median()) < 0.5
@@ -215,7 +217,7 @@ def test_runs_on_growing_gaps_learn_at_the_pace_of_their_measurements():
 
 def test_given_times_stay_as_they_are():
     t = torch.tensor([1.0, 4.0, 9.0])
-    grid = given(t, 5, generator=generator())
+    grid = at_given_times(t, 5, generator=generator())
     assert torch.equal(grid.t, t.expand(5, -1)) and grid.seen.all() and (grid.progress[:, -1] == 1).all()
 
 
@@ -224,16 +226,16 @@ def test_given_times_stay_as_they_are():
 
 def test_a_warp_is_monotone_and_keeps_its_ends():
     g = torch.linspace(-0.5, 1.5, 400).expand(100, -1)
-    bent = warp(g, dice(100).log_uniform(0.5, 2), dice(100, 1).log_uniform(0.5, 2))
+    bent = warp(g, sampler(100).log_uniform(0.5, 2), sampler(100, 1).log_uniform(0.5, 2))
     assert (torch.diff(bent, dim=1) >= -1e-6).all()
     assert torch.equal(bent[g <= 0], g[g <= 0]) and torch.equal(bent[g >= 1], g[g >= 1])
 
 
-@pytest.mark.parametrize("name", sorted(KINDS))
+@pytest.mark.parametrize("name", sorted(METRIC_MAPS))
 def test_metrics_keep_their_bounds_and_improve_in_their_direction(name):
     p = progress()
-    noise = 0.3 * dice().normal(p.shape[1])
-    made = KINDS[name](p, noise, torch.zeros_like(p), dice())
+    noise = 0.3 * sampler().normal(p.shape[1])
+    made = METRIC_MAPS[name](p, noise, torch.zeros_like(p), sampler())
     for values in (made.y, made.signal):
         assert torch.isfinite(values).all()
         assert (values >= made.lower).all() and (values <= made.upper).all()
@@ -286,7 +288,7 @@ def test_the_noise_of_rewards_rises_with_them_in_a_share():
 
 def test_rewards_run_into_ceilings_in_their_share():
     p = 2 * progress()  # far beyond any ceiling
-    made = KINDS["reward"](p, p * 0, p * 0, dice())
+    made = METRIC_MAPS["reward"](p, p * 0, p * 0, sampler())
     still = (made.signal[:, -1] - made.signal[:, -10]).abs() < 0.1 * made.unit[:, 0]
     assert not share_differs(int(still.sum()), N, 0.4)
     assert share_differs(int(still.sum()), N, 0.3)
@@ -318,7 +320,7 @@ def test_a_share_of_losses_vanishes():
 
 def test_losses_span_six_decades():
     p = progress()
-    made = KINDS["loss"](p, torch.zeros_like(p), torch.zeros_like(p), dice())
+    made = METRIC_MAPS["loss"](p, torch.zeros_like(p), torch.zeros_like(p), sampler())
     start = made.signal[:, 0].log10()
     assert float(start.min()) < -2.8 and float(start.max()) > 2.8
     assert (made.signal > 0).all()
@@ -329,15 +331,15 @@ def test_losses_span_six_decades():
 def test_explosions_go_to_the_bad_side_and_stay_finite():
     p = progress(500)
     bad = torch.where(p > 0.5, 1e6, 0.0)
-    for name, kind in KINDS.items():
-        made = kind(p, torch.zeros_like(p), bad, dice(500))
+    for name, kind in METRIC_MAPS.items():
+        made = kind(p, torch.zeros_like(p), bad, sampler(500))
         upward = made.sign * made.signal
         assert (upward[:, -1] <= upward[:, 0] + 1e-6).all() and torch.isfinite(made.y).all(), name
 
 
 def test_quantised_accuracies_are_counts():
     p = progress()
-    made = KINDS["accuracy"](p, 0.1 * dice().normal(p.shape[1]), torch.zeros_like(p), dice())
+    made = METRIC_MAPS["accuracy"](p, 0.1 * sampler().normal(p.shape[1]), torch.zeros_like(p), sampler())
     y = (made.y / torch.where(made.y.amax(1, keepdim=True) > 1, 100.0, 1.0)).double().numpy()
     tenths = (np.abs(10 * y - np.round(10 * y)) < 1e-5).all(1).mean()
     assert 0.01 < tenths < 0.1  # 0.4 * 0.2 / 3 of them, by the settings, and those that stay at a bound

@@ -25,9 +25,9 @@ def feed(made: Stopper, trial: str, values: list[float], *, first: int = 1) -> D
     return decision
 
 
-def knows_a_good_run() -> Stopper:
+def knows_a_good_run(**options: Any) -> Stopper:
     """A stopper to which GOOD is finished."""
-    made = stopper()
+    made = stopper(**options)
     feed(made, "good", GOOD)
     made.finish("good")
     return made

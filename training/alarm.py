@@ -15,9 +15,9 @@ import torch
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.pfn import PFN
-from lcpfn.priors import Curves, Prior, RunPrior
+from lcpfn.priors import Prior
+from lcpfn.priors.shared_times import as_runs
 from lcpfn.surprise import NullDistribution
-from lcpfn.training.grids import LENGTH
 from lcpfn.training.options import Options
 from lcpfn.training.randomness import ALARM, generator
 
@@ -33,34 +33,29 @@ def highest(engine: PFN, prior: Prior, count: int, *, random: torch.Generator) -
         count: of curves.
         random: where they come from.
     """
-    if isinstance(prior, RunPrior):
-        return _of_runs(engine, prior.sample_runs(count, engine.inference.config.limit, 1, generator=random))
-    drawn = prior.sample(count, torch.arange(1.0, LENGTH + 1), generator=random)
-    noisy = _metric(1.0, *prior.bounds, overshoot=True)  # its noise carries y past the bounds of the signal
-    return engine.surprise(np.where(drawn.seen, drawn.y, np.nan), metric=noisy).log_e.max(-1)
-
-
-def _of_runs(engine: PFN, runs: Curves) -> np.ndarray:
-    """Of what a network may see of each run; runs of equal metrics are asked about together."""
     limit = engine.inference.config.limit
+    runs = as_runs(prior).sample_runs(count, limit, 1, generator=random)
     y = torch.where(runs.seen & torch.isfinite(runs.y), runs.y, torch.nan)[:, :limit].double().numpy()
     t = runs.t[:, :limit].double().numpy()
-    assert runs.lower is not None and runs.upper is not None and runs.sign is not None and runs.horizon is not None
-    kinds = torch.stack([runs.lower, runs.upper, runs.sign], 1).double().numpy()
-    ends = runs.horizon.double().numpy()
+    noisy = runs.lower is None  # within the prior's bounds, which are those of the signal: noise carries y past them
+    low, high = (torch.full_like(runs.y[:, 0], bound) for bound in prior.bounds)
+    lows, highs = (bound if each is None else each for bound, each in ((low, runs.lower), (high, runs.upper)))
+    signs = torch.ones_like(low) if runs.sign is None else runs.sign
+    kinds = torch.stack([lows, highs, signs], 1).double().numpy()
+    ends = None if runs.horizon is None else runs.horizon.double().numpy()
     climbed = np.empty(len(runs))
     unlike, group = np.unique(kinds, axis=0, return_inverse=True)
-    for place, (lower, upper, sign) in enumerate(unlike):
-        metric = _metric(sign, lower, upper)
+    for place, (lower, upper, sign) in enumerate(unlike):  # runs of equal metrics are asked about together
+        metric = _metric(sign, lower, upper, overshoot=noisy)
         members = np.flatnonzero(group.reshape(-1) == place)
         for rows in np.split(members, range(BATCH, len(members), BATCH)):
-            told = engine.surprise(
+            bets = engine.surprise(
                 [y[i][~np.isnan(y[i])] for i in rows],
                 t=[t[i][~np.isnan(y[i])] for i in rows],
                 metric=metric,
-                run_end=ends[rows],
+                run_end=None if ends is None else ends[rows],
             )
-            climbed[rows] = told.log_e.max(-1, initial=0.0, where=~np.isnan(told.t))
+            climbed[rows] = bets.log_e.max(-1, initial=0.0, where=~np.isnan(bets.t))
     return climbed
 
 
@@ -74,7 +69,7 @@ def calibrate(path: Path, prior: Prior, options: Options) -> None:
     checkpoint = Checkpoint.read(path)
     engine = PFN(checkpoint, device=None if options.device == "cpu" else options.device)
     null = NullDistribution.of(highest(engine, prior, options.alarm_curves, random=generator(options.seed, ALARM)))
-    told = {"curves": null.curves, "highest": null.highest.tolist()}
-    Checkpoint(checkpoint.config, checkpoint.weights, {**checkpoint.provenance, "alarm": told}).write(
+    alarm = {"curves": null.curves, "highest": null.highest.tolist()}
+    Checkpoint(checkpoint.config, checkpoint.weights, {**checkpoint.provenance, "alarm": alarm}).write(
         path, dtype=options.stored
     )

@@ -8,7 +8,7 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates
 from lcpfn.training.loop import NonfiniteLoss, train
 from lcpfn.training.options import PRESETS, Options
+from lcpfn.training.transformer import QueryNetwork, Transformer
 
-PARTS = {"model": ModelConfig, "coordinates": Coordinates}
+PARTS = ("model", "coordinates")  # of Options: dataclasses of their own
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(
+    model: type[ModelConfig] = ModelConfig, coordinates: type[Coordinates] = Coordinates
+) -> argparse.ArgumentParser:
     """The parser; defaults are left to the dataclasses."""
     made = argparse.ArgumentParser(
         prog="lcpfn train",
@@ -37,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--resume", action="store_true", help="go on from the state in the run's folder")
     for cls, title in (
         (Options, "the run"),
-        (ModelConfig, "the network, instead of the preset's"),
-        (Coordinates, "its coordinates"),
+        (model, "the network, instead of the preset's"),
+        (coordinates, "its coordinates"),
     ):
         group = made.add_argument_group(title)
         hints = typing.get_type_hints(cls)
@@ -57,13 +60,19 @@ def _reader(hint: Any) -> dict[str, Any]:
     if typing.get_origin(hint) is tuple:
         count = len(typing.get_args(hint))
         return {"type": float, "nargs": count, "metavar": "X"}
+    if typing.get_origin(hint) is typing.Literal:  # checked by the dataclass, whose message says what came
+        return {"type": str, "metavar": "|".join(typing.get_args(hint))}
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     return {"type": hint, "metavar": hint.__name__.upper()}
 
 
-def options(arguments: argparse.Namespace) -> Options:
-    """The options that the flags stand for.
+def options(
+    arguments: argparse.Namespace,
+    model: type[ModelConfig] = ModelConfig,
+    coordinates: type[Coordinates] = Coordinates,
+) -> Options:
+    """The options that the flags stand for; `model` and `coordinates` are what the parser was made with.
 
     Raises:
         ValueError: if they do not fit together.
@@ -73,20 +82,43 @@ def options(arguments: argparse.Namespace) -> Options:
     def chosen(cls: type) -> dict[str, Any]:
         return {field.name: given[field.name] for field in dataclasses.fields(cls) if field.name in given}
 
-    model = dataclasses.replace(PRESETS[arguments.preset], **chosen(ModelConfig))
-    return Options(model=model, coordinates=Coordinates(**chosen(Coordinates)), **chosen(Options))
+    sizes = {**dataclasses.asdict(PRESETS[arguments.preset]), **chosen(model)}
+    return Options(model=model(**sizes), coordinates=coordinates(**chosen(coordinates)), **chosen(Options))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as told; 0 when done, 2 if told something wrong, 3 if the loss became nonfinite, 130 if interrupted."""
-    told = parser().parse_args(arguments)
-    folder = told.runs / told.name
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    model: type[ModelConfig] = ModelConfig,
+    coordinates: type[Coordinates] = Coordinates,
+    network_of: Callable[[Any], type[QueryNetwork]] = lambda _: Transformer,
+) -> int:
+    """Train as the flags say.
+
+    Args:
+        arguments: of the command line; None: those of the process.
+        model: class of the network's config, whose fields become flags.
+        coordinates: class of its coordinates, the same.
+        network_of: the class of the network that a config asks for.
+
+    Returns:
+        0 when done, 2 if a flag or a file is wrong, 3 if the loss became nonfinite, 130 if interrupted.
+    """
+    flags = parser(model, coordinates).parse_args(arguments)
+    folder = flags.runs / flags.name
     try:
-        if not told.resume and (folder / "state.safetensors").exists():
+        if not flags.resume and (folder / "state.safetensors").exists():
             raise ValueError(f"{folder} holds a run already: go on with --resume, or choose another --name")
-        train(options(told), folder, resume=told.resume)
+        chosen = options(flags, model, coordinates)
+        train(chosen, folder, resume=flags.resume, network=network_of(chosen.model))
     except (ValueError, FileNotFoundError, ImportError) as error:
         print(f"lcpfn train: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a disk that is full, most often
+        print(
+            f"lcpfn train: {error}; the last state that was written whole is in {folder}: make room, then use --resume",
+            file=sys.stderr,
+        )
         return 2
     except NonfiniteLoss as error:
         print(f"lcpfn train: {error}", file=sys.stderr)

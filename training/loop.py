@@ -20,20 +20,22 @@ import torch
 from torch import Tensor, nn
 
 from lcpfn.network.checkpoint import Checkpoint
-from lcpfn.priors import Curves, Prior, RunPrior, by_name
+from lcpfn.network.shapes import current
+from lcpfn.priors import Curves, Prior, by_name
+from lcpfn.priors.shared_times import SharedTimes, as_runs
 from lcpfn.training import state
 from lcpfn.training.ahead import Ahead
 from lcpfn.training.alarm import calibrate
-from lcpfn.training.grids import LENGTH, draw_times
 from lcpfn.training.journal import Journal
 from lcpfn.training.objective import Objective
 from lcpfn.training.optimizers import optimizers
 from lcpfn.training.options import Options
 from lcpfn.training.parent import Parent
 from lcpfn.training.provenance import provenance
-from lcpfn.training.questions import Questions, draw, draw_of_runs
+from lcpfn.training.questions import EARLY, FINAL, QuestionLaw, Questions, draw
 from lcpfn.training.randomness import BATCH, VALIDATION, WEIGHTS, generator
-from lcpfn.training.scores import mean_by_kind, unseen_log_density
+from lcpfn.training.scores import Examination
+from lcpfn.training.transformer import QueryNetwork, Transformer
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 LATER = 28  # points of a run after those that the network may see, of priors that bring whole runs
@@ -52,6 +54,7 @@ class Run:
         folder: where log, state and checkpoint go.
         resume: go on from the state in the folder.
         prior: an object to draw from instead of the one that the options name.
+        network: the class of the network, which carries what it needs of the questions.
         say: takes one line per interval.
     """
 
@@ -62,20 +65,32 @@ class Run:
         *,
         resume: bool = False,
         prior: Prior | None = None,
+        network: type[QueryNetwork] = Transformer,
         say: Callable[[str], None] = print,
     ) -> None:
         self.options, self.folder, self.say = options, folder, say
-        self.prior = prior if prior is not None else by_name(options.prior, options.parameters_of_prior())
-        self.runs = self.prior if isinstance(self.prior, RunPrior) else None
-        if self.runs and (options.coordinates.bounded or options.coordinates.times != "relative"):
+        named = prior if prior is not None else by_name(options.prior, options.parameters_of_prior())
+        self.prior = as_runs(named, irregular=options.irregular)
+        clocked = isinstance(self.prior, SharedTimes)  # in known bounds, measured at times up to 100
+        if not clocked and (options.coordinates.bounded or options.coordinates.times != "relative"):
             raise ValueError(
                 f"the prior {self.prior.name!r} has metrics without bounds and runs of any length, so it needs "
                 f"coordinates times=relative and no bounds (--times relative --no-bounded), got {options.coordinates}"
             )
-        if options.model.divergence and not self.runs:
+        if options.model.divergence and clocked:
             raise ValueError(
                 f"--divergence needs a prior of whole runs, some of which diverge, got {self.prior.name!r}"
             )
+        # Runs of any length are asked about early and about their end more often: those are what users ask, and of long
+        # runs a uniform share of the points is hardly ever a short prefix. Curves on one clock are asked as in LC-PFN.
+        self.law = QuestionLaw(
+            questions=options.questions,
+            shares=options.shares,
+            early=1.0 if clocked else EARLY,
+            final=0.0 if clocked else FINAL,
+            one_cut=network.one_cut,
+            outcomes=OUTCOME_QUESTIONS if options.model.divergence else 0,
+        )
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device(options.device)
         if self.device.type == "cuda":
@@ -88,7 +103,9 @@ class Run:
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
         with torch.random.fork_rng(devices=[]):  # torch's layers draw their first weights from the global state
             torch.manual_seed(generator(options.seed, WEIGHTS).initial_seed())
-            self.objective = Objective(options.model, options.coordinates, self.prior.bounds).to(self.device)
+            self.objective = Objective(options.model, options.coordinates, self.prior.bounds, network=network).to(
+                self.device
+            )
         parent = None if resume else Parent.of(options)
         self.parent = None if parent is None else parent.facts
         if parent is not None:
@@ -96,12 +113,15 @@ class Run:
         self.average = {n: p.detach().clone() for n, p in self.objective.named_parameters()} if options.ema else None
         self.optimizers = optimizers(self.objective, options)
         self.step, self.elapsed, self.progress = 0, 0.0, 0.0
+        if not self.rank:
+            for name in ("state", "checkpoint"):
+                state.sweep(folder / f"{name}.safetensors")
         if resume:
             self._load()
-        network: Callable[..., Tensor] = self.objective
+        asked: Callable[..., Tensor] = self.objective
         if self.world > 1:
-            network = nn.parallel.DistributedDataParallel(self.objective)
-        self.network = torch.compile(network) if options.compile else network
+            asked = nn.parallel.DistributedDataParallel(self.objective)
+        self.network = torch.compile(asked) if options.compile else asked
         on_gpu = self.device.type == "cuda"  # a CPU has no core to spare for the next batch
         self.ahead = Ahead(self.batch, self.device) if on_gpu else None
         self.examined = self._draw_validation()
@@ -185,17 +205,10 @@ class Run:
                 torch._foreach_lerp_(list(self.average.values()), parameters, weight)
 
     def _examples(self, batch: int, random: torch.Generator) -> tuple[Curves, Questions]:
-        """Fresh curves, on which higher is better, and questions about them."""
-        options, limit = self.options, self.options.model.limit
-        if self.runs:
-            curves = self.runs.sample_runs(batch, limit, LATER, generator=random).upward()
-            outcomes = OUTCOME_QUESTIONS if options.model.divergence else 0
-            asked = draw_of_runs(curves, options.questions, options.shares, limit, generator=random, outcomes=outcomes)
-            return curves, asked
-        times = draw_times(LENGTH, options.irregular, generator=random)
-        curves = self.prior.sample(batch, times, generator=random)
-        one_cut = options.model.layout == "original"
-        return curves, draw(curves, options.questions, options.shares, generator=random, one_cut=one_cut)
+        """Fresh runs, on which higher is better, and questions about them."""
+        limit = self.options.model.limit
+        curves = self.prior.sample_runs(batch, limit, LATER, generator=random).upward()
+        return curves, draw(curves, self.law, limit, generator=random)
 
     def _progress(self) -> float:
         if self.options.steps is not None:
@@ -220,40 +233,26 @@ class Run:
 
     # -- what is reported ---------------------------------------------------------------------------------------------
 
-    def _draw_validation(self) -> tuple[Curves, Questions | None] | None:
+    def _draw_validation(self) -> Examination | None:
         count, random = self.options.validation_curves, generator(0, VALIDATION)
         if not count or self.rank:
             return None
-        if self.runs:
-            curves, asked = self._examples(count, random)
-            return curves.to(self.device), asked.to(self.device)
-        curves = self.prior.sample(count, torch.arange(1.0, LENGTH + 1), generator=random)
-        return curves.to(self.device), None
+        if isinstance(self.prior, SharedTimes):  # by the cut-offs of the LC-PFN paper, whose numbers these are
+            times = torch.arange(1.0, self.prior.length + 1)
+            made = Examination.by_cut(self.prior.sample(count, times, generator=random))
+        else:
+            made = Examination.by_kind(*self._examples(count, random))
+        return made.to(self.device)
 
     @torch.no_grad()
-    def validate(self, curves: Curves, asked: Questions | None = None) -> dict[str, float]:
-        """Mean log density of the unseen part of curves after 10, 20, 40 and 80 points, or of answers by kind.
+    def validate(self, examination: Examination) -> dict[str, float]:
+        """Mean log density of the answers by group, in nats.
 
         In float32, as checkpoints are used; averaged weights if there are any.
         """
         kept = {name: parameter.detach().clone() for name, parameter in self.objective.named_parameters()}
-        kind = torch.zeros(1, dtype=torch.int64, device=self.device)
-
-        def log_density(
-            curves: Curves,
-            after: Tensor,
-            t: Tensor,
-            answer: Tensor,
-            kinds: Tensor = kind,
-            outcome: Tensor | None = None,
-        ) -> Tensor:
-            return self.objective(curves, after, t, answer, kinds, outcome)
-
         self._put(self.average or {})
-        if asked is None:
-            means = {str(cut): float(each.mean()) for cut, each in unseen_log_density(log_density, curves).items()}
-        else:
-            means = mean_by_kind(log_density, curves, asked)
+        means = examination.scores(self.objective)
         self._put(kept)
         return {name: round(mean, 4) for name, mean in means.items()}
 
@@ -276,7 +275,7 @@ class Run:
         if self.rank:
             return line
         if self.examined is not None:
-            line["scores"] = self.validate(*self.examined)
+            line["scores"] = self.validate(self.examined)
         left = max(0.0, self.elapsed * (1 / max(self.progress, 1e-9) - 1))
         self.journal.write(line, left)
         return line
@@ -317,7 +316,13 @@ class Run:
 
     def _load(self) -> None:
         tensors, facts = state.load(self.folder / "state.safetensors", str(self.device))
-        before = {"prior_parameters": "{}"} | facts["options"]  # runs begun by an older version know none
+        now = json.loads(json.dumps(dataclasses.asdict(self.options)))
+        before = {**facts["options"], **current(facts["options"])}
+        now |= current(now)
+        if before.get("prior_parameters", "{}") == "{}" and self.options.prior_parameters is None:
+            # An older version wrote {} where nothing was given, or knew no parameters. An object of the user's was then
+            # made anew with its class's defaults, so that it may be another prior than the one that is named.
+            before["prior_parameters"] = None if ":" not in self.options.prior else "{}"
         for name in (
             "prior",
             "prior_parameters",
@@ -329,9 +334,10 @@ class Run:
             "model",
             "coordinates",
         ):
-            now = json.loads(json.dumps(dataclasses.asdict(self.options)))[name]
-            if before.get(name) != now:
-                raise ValueError(f"--resume needs the {name} that the run began with: {before.get(name)}, got {now}")
+            if before.get(name) != now[name]:
+                raise ValueError(
+                    f"--resume needs the {name} that the run began with: {before.get(name)}, got {now[name]}"
+                )
         self.step, self.elapsed, self.parent = facts["step"], facts["elapsed"], facts.get("parent")
         self._put({"model." + n.removeprefix("weights."): v for n, v in tensors.items() if n.startswith("weights.")})
         if self.average is not None:
@@ -352,7 +358,7 @@ def train(options: Options, folder: Path, **extra: Any) -> dict[str, Any]:
     run = Run(options, folder, **extra)
     last = run.run()
     run.leave()
-    if options.alarm_curves and options.model.layout == "causal" and not run.rank:  # no other has an alarm
+    if options.alarm_curves and run.objective.model.in_numpy and not run.rank:
         run.say(f"alarm: how high evidence climbs on {options.alarm_curves:,} curves of the prior")
         calibrate(folder / "checkpoint.safetensors", run.prior, options)
     return last

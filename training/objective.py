@@ -6,11 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates, bar_edges, frame
+from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves
-from lcpfn.training.heads import bars_log_pdf, mixture_log_pdf
-from lcpfn.training.original import OriginalTransformer
-from lcpfn.training.transformer import Transformer
+from lcpfn.training.transformer import QueryNetwork, Transformer
 
 FARTHEST = (
     10.0  # |u| of an answer: beyond the caps of the mixture a miss costs no more, or explosions would rule the loss
@@ -24,18 +22,22 @@ class Objective(nn.Module):
         config: sizes.
         coordinates: how it sees values and times.
         bounds: lowest and highest possible value in the prior's world, -inf or inf where there is none.
+        network: the class of the network.
     """
 
-    edges: Tensor
-
-    def __init__(self, config: ModelConfig, coordinates: Coordinates, bounds: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        coordinates: Coordinates,
+        bounds: tuple[float, float],
+        *,
+        network: type[QueryNetwork] = Transformer,
+    ) -> None:
         super().__init__()
         self.coordinates = coordinates
         self.config = config
         self.bounds = bounds
-        layout = Transformer if config.layout == "causal" else OriginalTransformer
-        self.model = layout(config, coordinates)
-        self.register_buffer("edges", torch.as_tensor(bar_edges(coordinates, config.components)), persistent=False)
+        self.model = network(config, coordinates)
 
     def forward(
         self,
@@ -62,7 +64,7 @@ class Objective(nn.Module):
             torch.full_like(y[:, 0], bound) if each is None else each.double()
             for bound, each in zip(self.bounds, known)
         )
-        view = frame(self.coordinates, t, y, lower, upper, torch)
+        view = self.coordinates.frame(t, y, lower, upper, torch)
         raw = self.model.raw(view, t, after, t_query.double(), kinds, curves.horizon)
         u = (answer.double() - view.location.gather(1, after)) / view.scale.gather(1, after)
         jacobian = view.scale.gather(1, after).log()
@@ -72,16 +74,10 @@ class Objective(nn.Module):
         if curves.unit is not None:  # runs of any scale, which may explode
             jacobian = jacobian - curves.unit.double().log()[:, None]
             u = u.clamp(-FARTHEST, FARTHEST)
-        density = self.log_pdf(raw[..., : self.config.law_outputs], u.float()) - jacobian.float()
+        density = self.model.log_pdf(raw[..., : self.config.law_outputs], u.float()) - jacobian.float()
         if outcome is None:
             return density
         odds = raw[:, -outcome.shape[1] :, self.config.law_outputs :]
         odds = torch.cat([torch.zeros_like(odds[..., :1]), odds], -1)  # to going on
         mass = odds.log_softmax(-1).gather(-1, outcome[..., None])[..., 0]
         return torch.cat([density[:, : -outcome.shape[1]], mass], 1)
-
-    def log_pdf(self, raw: Tensor, u: Tensor) -> Tensor:
-        """log density of u (B, P) under the raw outputs (B, P, law_outputs)."""
-        if self.config.head == "bars":
-            return bars_log_pdf(raw, u, self.edges.float())
-        return mixture_log_pdf(raw, u, capped=self.coordinates.values == "local")

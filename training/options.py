@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates
+
+Optimizer = Literal["muon", "adamw"]
+Schedule = Literal["cosine", "wsd"]
+Precision = Literal["bfloat16", "float32"]
+Stored = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Options:
     """
 
     prior: str = "paper"  # also "module:object" of your own, see lcpfn.priors.own
-    prior_parameters: str = "{}"  # those of its fields that shall not have their defaults, as JSON
+    prior_parameters: str | None = None  # those of its fields that shall not have their defaults, as JSON
     init: str | None = None  # checkpoint, by name or path, whose weights are taken to begin with; None: random ones
     minutes: float | None = None  # time box; the learning rate follows the clock, so it always ends at zero
     pause_minutes: float | None = None  # of one command, which then stops halfway; --resume goes on with the schedule
@@ -29,15 +34,15 @@ class Options:
     questions: int = 64  # about each curve
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15)  # of value, signal and best among the questions
     irregular: float = 0.2  # share of the steps whose curves are measured at uneven times
-    optimizer: str = "muon"  # "muon" for the matrices of the blocks and AdamW for the rest, or "adamw" for all
+    optimizer: Optimizer = "muon"  # "muon" for the matrices of the blocks and AdamW for the rest, or "adamw" for all
     lr: float = 4e-3
-    schedule: str = "cosine"  # "cosine", or "wsd": constant, then linear to zero
+    schedule: Schedule = "cosine"  # "cosine", or "wsd": constant, then linear to zero
     decay: float = 0.4  # last part of a "wsd" run in which the rate falls
     warmup: int = 100  # steps
     weight_decay: float = 0.0
     clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.0  # decay a step of the averaged weights; 0: none
-    precision: str = "bfloat16"  # of matrix products; "float32" for exactness
+    precision: Precision = "bfloat16"  # of matrix products; "float32" for exactness
     exact: float = 0.0  # last part of the run whose products are in float32 all the same, as where checkpoints are used
     compile: bool = False
     device: str = "cpu"
@@ -45,7 +50,7 @@ class Options:
     seed: int = 0
     log_every_s: float = 20.0
     save_every_s: float = 60.0
-    stored: str = "float32"  # type of the checkpoint's weights; "float16" halves the file
+    stored: Stored = "float32"  # type of the checkpoint's weights; "float16" halves the file
     validation_curves: int = 500  # 0: no validation
     alarm_curves: int = 2000  # of the prior, by which the alarm is calibrated at the end; 0: not
     tensorboard: bool = False  # also write the log as TensorBoard events into the run's folder
@@ -67,12 +72,13 @@ class Options:
             raise ValueError(f"alarm_curves must be 0 or more, got {self.alarm_curves}")
         if self.questions < 3:
             raise ValueError(f"questions must be at least 3, one of each kind, got {self.questions}")
-        for name, choices in (
-            ("optimizer", ("muon", "adamw")),
-            ("schedule", ("cosine", "wsd")),
-            ("precision", ("bfloat16", "float32")),
-            ("stored", ("float16", "float32")),
+        for name, closed in (
+            ("optimizer", Optimizer),
+            ("schedule", Schedule),
+            ("precision", Precision),
+            ("stored", Stored),
         ):
+            choices = get_args(closed)
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not 0 <= self.ema < 1 or not 0 < self.decay <= 1:
@@ -80,18 +86,20 @@ class Options:
         if not 0 <= self.exact <= 1:
             raise ValueError(f"exact must be a share of the run, from 0 to 1, got {self.exact}")
 
-    def parameters_of_prior(self) -> dict[str, Any]:
-        """The prior's parameters that were told."""
+    def parameters_of_prior(self) -> dict[str, Any] | None:
+        """The prior's parameters that were given; None if none were: an object of the user's stays as it is."""
+        if self.prior_parameters is None:
+            return None
         try:
-            told = json.loads(self.prior_parameters)
+            parameters = json.loads(self.prior_parameters)
         except json.JSONDecodeError:
-            told = None
-        if not isinstance(told, dict):
+            parameters = None
+        if not isinstance(parameters, dict):
             raise ValueError(
                 "prior_parameters must be an object in JSON, as '{\"stopped\": 0.1}' for the prior general, "
                 f"got {self.prior_parameters!r}"
             )
-        return told
+        return parameters
 
     def learning_rate(self, progress: float, step: int) -> float:
         """The rate at a share of the run in [0, 1]."""

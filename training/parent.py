@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates
+from lcpfn.network.shapes import check_weights, read_config
 from lcpfn.pfn import locate
 from lcpfn.training.options import Options
 
@@ -44,14 +43,17 @@ class Parent:
             return None
         path = locate(options.init)
         checkpoint = Checkpoint.read(path)
-        theirs = {**_fields(ModelConfig, checkpoint, "model"), **_fields(Coordinates, checkpoint, "coordinates")}
+        model, coordinates = read_config(checkpoint.config)
+        check_weights(model, coordinates, checkpoint.weights)
+        checkpoint.check_content()
+        theirs = {**dataclasses.asdict(model), **dataclasses.asdict(coordinates)}
         ours = {**dataclasses.asdict(options.model), **dataclasses.asdict(options.coordinates)}
         grown = [name for name in GROWS if ours[name] > theirs[name]]
         if differ := [name for name in ours if ours[name] != theirs[name] and name not in grown]:
             raise ValueError(
                 f"--init needs the network and coordinates of the checkpoint {options.init}, got other "
                 + ", ".join(f"{name} ({ours[name]} here, {theirs[name]} there)" for name in differ)
-                + f"; say {' '.join(_flag(name, theirs[name]) for name in differ)}"
+                + f"; say {' '.join(flag(name, theirs[name]) for name in differ)}"
             )
         told = checkpoint.provenance
         facts = {"file": path.name, "sha256": digest(path), "prior": told["prior"], "curves_seen": told["curves_seen"]}
@@ -77,24 +79,14 @@ class Parent:
                     own[tuple(slice(size) for size in part.shape)] = part.to(own)
 
 
-def _fields(cls: type[Any], checkpoint: Checkpoint, part: str) -> dict[str, Any]:
-    """All fields, also those that a checkpoint of an older version does not have."""
-    try:
-        return dataclasses.asdict(cls(**checkpoint.config[part]))
-    except TypeError as error:
-        raise ValueError(
-            f"the checkpoint's config is not one that this version knows ({error}): upgrade lcpfn"
-        ) from error
-
-
-def _flag(name: str, value: Any) -> str:
+def flag(name: str, value: Any) -> str:
     """The flag that sets a field.
 
-    >>> _flag("decoder", 64), _flag("bounded", False), _flag("clock", (1.0, 100.0))
+    >>> flag("decoder", 64), flag("bounded", False), flag("clock", (1.0, 100.0))
     ('--decoder 64', '--no-bounded', '--clock 1 100')
     """
-    flag = name.replace("_", "-")
+    words = name.replace("_", "-")
     if isinstance(value, bool):
-        return f"--{'' if value else 'no-'}{flag}"
+        return f"--{'' if value else 'no-'}{words}"
     shown = [f"{part:g}" for part in value] if isinstance(value, tuple) else [str(value)]
-    return f"--{flag} {' '.join(shown)}"
+    return f"--{words} {' '.join(shown)}"

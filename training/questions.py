@@ -9,10 +9,10 @@ from torch import Tensor
 
 from lcpfn.network.config import OUTCOMES
 from lcpfn.priors import Curves
-from lcpfn.query import KINDS
+from lcpfn.query import KIND, KINDS
 
 EARLY = 1.5  # questions about runs: the share of the run that is seen is a uniform number to this power
-EXPLODED = 30.0  # a value so many gains worse than all before is no answer: divergence is an outcome of its own
+EXPLOSION = 30.0  # a value so many gains worse than all before is no answer: divergence is an outcome of its own
 FINAL = 0.15  # ... and this share of them, or more, is about the last point
 
 
@@ -54,116 +54,93 @@ def split(questions: int, shares: tuple[float, float, float]) -> list[int]:
     return counts
 
 
-def draw(
-    curves: Curves,
-    questions: int,
-    shares: tuple[float, float, float],
-    *,
-    generator: torch.Generator,
-    one_cut: bool = False,
-) -> Questions:
-    """Questions with answers.
+@dataclass(frozen=True, kw_only=True)
+class QuestionLaw:
+    """What is asked about each run.
 
-    The number of points seen is stratified over 0..T-1 within each curve and kind, the asked time is uniform over
-    the later times (over all times for `signal`).
-
-    Args:
-        curves: (B, T) curves for which higher is better.
-        questions: P.
-        shares: of the kinds in the order of `lcpfn.query.KINDS`.
-        generator: on the curves' device.
-        one_cut: all questions of the batch share one cut-off of at least one point, as the original layout needs.
-    """
-    y, (b, length), device = curves.y, curves.y.shape, curves.y.device
-    counts = split(questions, shares)
-    cuts, times = [], []
-    shared = 1 + int(torch.randint(length - 1, (1,), generator=generator, device=device)) if one_cut else None
-    for kind, count in zip(KINDS, counts, strict=True):
-        place = torch.rand(b, count, generator=generator, device=device)
-        strata = torch.rand(b, count, generator=generator, device=device).argsort(1)
-        after = (((strata + place) / max(count, 1)) * length).long().clamp(max=length - 1)
-        if shared is not None:
-            after = torch.full_like(after, shared)
-        first = torch.zeros_like(after) if kind == "signal" else after
-        ahead = torch.rand(b, count, generator=generator, device=device)
-        cuts.append(after)
-        times.append((first + (ahead * (length - first)).long()).clamp(max=length - 1))
-    answer = [y.gather(1, times[0]), curves.signal.gather(1, times[1])]
-    step = torch.arange(length, device=device)
-    inside = (step >= cuts[2][..., None]) & (step <= times[2][..., None])  # (B, P, T)
-    answer.append(y[:, None, :].masked_fill(~inside, float("-inf")).amax(-1))
-    kinds = torch.repeat_interleave(
-        torch.arange(3, device=device), torch.tensor(counts, device=device), output_size=sum(counts)
-    )
-    index = torch.cat(times, 1)
-    return Questions(torch.cat(cuts, 1), curves.t.gather(1, index), torch.cat(answer, 1), kinds)
-
-
-def draw_of_runs(
-    curves: Curves,
-    questions: int,
-    shares: tuple[float, float, float],
-    limit: int,
-    *,
-    generator: torch.Generator,
-    outcomes: int = 0,
-) -> Questions:
-    """Questions with answers about runs of different lengths, see `lcpfn.priors.RunPrior`.
-
-    The number of points seen is stratified within each curve and kind, early ones more often; a curve without two
-    bounds is asked about after its first point at the earliest. The asked time is uniform over the later points (over
-    all for `signal`), or the last point. What a run that broke off would have been is not asked, nor how far one
-    exploded that had not begun to: a tail that far would swamp every mean.
-
-    Args:
-        curves: (B, T) runs for which higher is better.
-        questions: P.
-        shares: of the kinds in the order of `lcpfn.query.KINDS`.
-        limit: most points that may be seen.
-        generator: on the curves' device.
+    Attributes:
+        questions: number of questions about values.
+        shares: of the kinds among them, in the order of `lcpfn.query.KINDS`.
+        early: the share of the run that is seen is a uniform number to this power.
+        final: of the questions this share, or more, is about the last point.
+        one_cut: all questions of a batch share one cut-off of at least one point: a layout may need that.
         outcomes: number of questions more, about whether the run has diverged by the asked time.
     """
+
+    questions: int
+    shares: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    early: float = EARLY
+    final: float = FINAL
+    one_cut: bool = False
+    outcomes: int = 0
+
+
+def draw(curves: Curves, law: QuestionLaw, limit: int, *, generator: torch.Generator) -> Questions:
+    """Questions with answers.
+
+    The number of points seen is stratified within each curve and kind; a curve without two bounds is asked about after
+    its first point at the earliest. The asked time is uniform over the later points (over all for `signal`), or the
+    last point. What a run that broke off would have been is not asked, nor how far one exploded that had not begun to:
+    a tail that far would swamp every mean.
+
+    Args:
+        curves: (B, T) runs for which higher is better; points that are not seen come last.
+        law: which questions.
+        limit: most points that may be seen.
+        generator: on the curves' device.
+    """
     (b, length), device = curves.y.shape, curves.y.device
-    counts = split(questions, shares)
+    counts = split(law.questions, law.shares)
     count = curves.seen.sum(1, keepdim=True)  # (B, 1)
     worst = _worst(curves)
     least = _least(curves)
     most = torch.minimum(count - 1, torch.full_like(count, limit))
+    shared = 1 + int(torch.randint(length - 1, (1,), generator=generator, device=device)) if law.one_cut else None
     cuts, times, answers, valid = [], [], [], []
-    step = torch.arange(length, device=device)
     for kind, number in zip(KINDS, counts, strict=True):
+        # One cut-off in each stratum, in random order: of a few questions none should be spent twice on one prefix.
         place = torch.rand(b, number, generator=generator, device=device)
         strata = torch.rand(b, number, generator=generator, device=device).argsort(1)
-        share = ((strata + place) / max(number, 1)) ** EARLY
+        share = ((strata + place) / max(number, 1)) ** law.early
         after = least + (share * (most + 1 - least)).long()
-        after = torch.minimum(after, most).clamp(min=0)
-        first = torch.zeros_like(after) if kind == "signal" else after
+        after = torch.minimum(after, most).clamp(min=0)  # a share of 1 by rounding would be one point too many
+        if shared is not None:
+            after = torch.full_like(after, shared)
+        first = after if KIND[kind].ahead else torch.zeros_like(after)
         ahead = torch.rand(b, number, generator=generator, device=device)
-        asked = first + (ahead / (1 - FINAL) * (count - first)).long()
+        asked = first + (ahead / (1 - law.final) * (count - first)).long()  # beyond the end: about the last point
         asked = torch.minimum(asked, count - 1).clamp(min=0)
-        if kind == "best":
-            inside = (step >= after[..., None]) & (step <= asked[..., None])  # (B, P, T)
-            answer = curves.y[:, None, :].masked_fill(~inside, float("-inf")).amax(-1)
-        else:
-            answer = (curves.y if kind == "value" else curves.signal).gather(1, asked)
+        answer = KIND[kind].answer(curves.y, curves.signal, after, asked, torch)
         tame = answer >= worst.gather(1, (after - 1).clamp(min=0))
         holds = (after < count) & (after >= least) & torch.isfinite(answer) & tame
         cuts.append(after)
         times.append(asked)
-        answers.append(torch.where(holds, answer, curves.y[:, :1]))
+        answers.append(torch.where(holds, answer, curves.y[:, :1]))  # a NaN would spread through the gradient
         valid.append(holds)
     kinds = torch.repeat_interleave(
         torch.arange(3, device=device), torch.tensor(counts, device=device), output_size=sum(counts)
     )
     asked_at = curves.t.gather(1, torch.cat(times, 1))
-    made = Questions(torch.cat(cuts, 1), asked_at, torch.cat(answers, 1), kinds, torch.cat(valid, 1))
-    return made if not outcomes else _joined(made, draw_outcomes(curves, outcomes, limit, generator=generator))
+    drawn = Questions(torch.cat(cuts, 1), asked_at, torch.cat(answers, 1), kinds, torch.cat(valid, 1))
+    if not law.outcomes:
+        return drawn
+    return _joined(drawn, draw_outcomes(curves, law.outcomes, limit, generator=generator))
+
+
+def about_the_rest(curves: Curves, cuts: tuple[int, ...]) -> Questions:
+    """Questions about the values of all later points, after each number of points in `cuts` in turn."""
+    b, length = curves.y.shape
+    device = curves.y.device
+    after = torch.cat([torch.full((length - cut,), cut, device=device) for cut in cuts])
+    index = torch.cat([torch.arange(cut, length, device=device) for cut in cuts])
+    kinds = torch.zeros_like(after)  # "value"
+    return Questions(after.expand(b, -1), curves.t[:, index], curves.y[:, index], kinds, curves.seen[:, index])
 
 
 def draw_outcomes(curves: Curves, questions: int, limit: int, *, generator: torch.Generator) -> Questions:
     """Questions about divergence: whether the run goes on, has exploded or has broken off by the asked time.
 
-    To explode is to become worse by EXPLODED units than anything seen before. How many points are seen is drawn from
+    To explode is to become worse by EXPLOSION units than anything seen before. How many points are seen is drawn from
     what was planned, as is the asked time (half of the times the end): neither may tell what came. A question after
     the run broke off has no answer.
 
@@ -202,14 +179,17 @@ def draw_outcomes(curves: Curves, questions: int, limit: int, *, generator: torc
 
 
 def _worst(curves: Curves) -> Tensor:
-    """(B, T) the value below which a run has exploded, after each point."""
+    """(B, T) the value below which a run has exploded, after each point; -inf where nobody says how it is bounded."""
+    if curves.unit is None and curves.lower is None:  # curves within the prior's bounds: they cannot explode
+        return torch.full_like(curves.y, float("-inf"))
     unit = torch.ones_like(curves.y[:, 0]) if curves.unit is None else curves.unit
-    return curves.y.cummin(1).values - EXPLODED * unit[:, None]
+    return curves.y.cummin(1).values - EXPLOSION * unit[:, None]
 
 
 def _least(curves: Curves) -> Tensor:
-    """(B, 1) how many points must be seen: none where both bounds are known."""
-    assert curves.lower is not None and curves.upper is not None
+    """(B, 1) how many points must be seen: none where both bounds are known, as the prior's own are."""
+    if curves.lower is None or curves.upper is None:
+        return torch.zeros_like(curves.seen[:, :1], dtype=torch.int64)
     bounded = torch.isfinite(curves.lower) & torch.isfinite(curves.upper)
     return (~bounded).long()[:, None]
 

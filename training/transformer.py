@@ -6,13 +6,16 @@ Source: prior-data fitted networks after Mueller et al. 2022 (arXiv 2112.10510),
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates, Frame, query_features
+from lcpfn.network.coordinates import Coordinates, Frame
 from lcpfn.query import KINDS
+from lcpfn.training.heads import mixture_log_pdf
 
 
 class Attention(nn.Module):
@@ -58,33 +61,21 @@ class Block(nn.Module):
         return x + self.down(F.silu(self.up(self.norm2(x))))
 
 
-class Transformer(nn.Module):
-    """The causal layout: encode every prefix once, then ask anything.
+class QueryNetwork(nn.Module):
+    """What training needs of a network; benchmarks/opponents/original has another one than `Transformer`.
 
-    Args:
-        config: sizes; its layout must be "causal".
-        coordinates: decide the number of input features.
+    Attributes:
+        one_cut: all questions of a batch must share one cut-off.
+        in_numpy: `lcpfn.PFN` runs its checkpoints, so that their alarm can be calibrated.
     """
+
+    one_cut: ClassVar[bool] = False
+    in_numpy: ClassVar[bool] = False
 
     def __init__(self, config: ModelConfig, coordinates: Coordinates) -> None:
         super().__init__()
         self.config = config
         self.coordinates = coordinates
-        self.start = nn.Parameter(torch.zeros(config.width))
-        self.embed1 = nn.Linear(coordinates.token_features, config.width)
-        self.embed2 = nn.Linear(config.width, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width, bias=False)
-        self.kinds = nn.Embedding(len(KINDS), config.decoder)
-        self.ask_context = nn.Linear(config.width, config.decoder)
-        self.ask_query = nn.Linear(coordinates.query_features, config.decoder, bias=False)
-        self.think = nn.Linear(config.decoder, config.decoder)
-        self.head = nn.Linear(config.decoder, config.outputs)
-        nn.init.normal_(self.kinds.weight, std=0.5)
-        with torch.no_grad():
-            self.head.weight.mul_(0.3)
-            if config.head == "mixture":  # spread the components, so that they differ from the start
-                self.head.bias[config.components : 2 * config.components] = torch.linspace(-2, 2, config.components)
 
     def raw(
         self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
@@ -102,9 +93,52 @@ class Transformer(nn.Module):
         Returns:
             (B, P, outputs), float32.
         """
+        raise NotImplementedError
+
+    def init_head(self, head: nn.Linear) -> None:
+        """First weights of the layer that gives the raw outputs: components differ from the start."""
+        count = self.config.components
+        with torch.no_grad():
+            head.weight.mul_(0.3)
+            head.bias[count : 2 * count] = torch.linspace(-2, 2, count)
+
+    def log_pdf(self, raw: Tensor, u: Tensor) -> Tensor:
+        """log density of u (B, P) under the raw outputs (B, P, law_outputs)."""
+        return mixture_log_pdf(raw, u)
+
+
+class Transformer(QueryNetwork):
+    """The causal layout: encode every prefix once, then ask anything.
+
+    Args:
+        config: sizes.
+        coordinates: decide the number of input features.
+    """
+
+    in_numpy: ClassVar[bool] = True
+
+    def __init__(self, config: ModelConfig, coordinates: Coordinates) -> None:
+        super().__init__(config, coordinates)
+        self.start = nn.Parameter(torch.zeros(config.width))
+        self.embed1 = nn.Linear(coordinates.token_features, config.width)
+        self.embed2 = nn.Linear(config.width, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width, bias=False)
+        self.kinds = nn.Embedding(len(KINDS), config.decoder)
+        self.ask_context = nn.Linear(config.width, config.decoder)
+        self.ask_query = nn.Linear(coordinates.query_features, config.decoder, bias=False)
+        self.think = nn.Linear(config.decoder, config.decoder)
+        self.head = nn.Linear(config.decoder, config.outputs)
+        nn.init.normal_(self.kinds.weight, std=0.5)
+        self.init_head(self.head)
+
+    def raw(
+        self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
+    ) -> Tensor:
+        """(B, P, outputs) raw outputs of queries, see `QueryNetwork.raw`."""
         states = self.encode(view.tokens.float())
         picked = states.gather(1, after[..., None].expand(-1, -1, states.shape[-1]))
-        return self.decode(picked, query_features(self.coordinates, t, t_query, after, torch, end).float(), kinds)
+        return self.decode(picked, self.coordinates.query(t, t_query, after, torch, end).float(), kinds)
 
     def encode(self, tokens: Tensor) -> Tensor:
         """(B, T, F) token features to (B, T + 1, E): what is believed after 0..T points."""

@@ -26,6 +26,7 @@ class RealCurve:
         y: (T,) raw values; NaN and infinities stand for a run that diverged.
         x_unit: "epoch", "step", "samples", "tokens" or "seconds".
         resolution: distance of neighbouring possible values where the metric is quantised, 0 where that is not known.
+        lr: (T,) the learning rate at each time, None where the source did not log it.
     """
 
     source: str
@@ -37,6 +38,7 @@ class RealCurve:
     y: np.ndarray
     x_unit: str = "epoch"
     resolution: float = 0.0
+    lr: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.t)

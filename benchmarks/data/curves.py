@@ -13,22 +13,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the folders of benchmarks/ are packages
 
 import argparse
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from data import official
+from data import official, parquet
 from data.curve import RealCurve
-from data.raw import SPLITS, Kinds, Raw, assemble, chosen, side, wanted
-
-VARIABLE = "LCPFN_CURVES"
-DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "curves"
-MISSING = f"no real curves: set {VARIABLE} to their folder (default: ../shared/curves beside the clone)"
-COLUMNS = ["task", "run_id", "metric", "direction", "x_unit", "x", "y"]
+from data.raw import SPLITS, Kinds, assemble, chosen, side
 
 # What is forecast: for each source its kinds of metric, a score and a loss where there are both, and for each kind the
 # names in order of preference. Of each kind a run gives the first name that it has, so that it counts once or twice,
@@ -43,8 +34,11 @@ FORECAST: dict[str, Kinds] = {
     ),
     "deepobs": (("test/accuracy",), ("test/loss",)),
     "dreamerv3_scores": (("return",),),
+    "gemstones": (("validation/loss",),),
+    "lcbench_loss": (("validation/cross_entropy",),),
     "lcdb10": (("test/accuracy",),),
     "lcdb11": (("validation/error_rate",),),
+    "lr_scheduling": (("validation/loss",),),
     "mlperf_training": (
         (
             "eval/AUC",
@@ -61,22 +55,26 @@ FORECAST: dict[str, Kinds] = {
     "nats_bench_sample": (("x-valid/accuracy", "ori-test/accuracy"), ("x-valid/loss", "ori-test/loss")),
     "openlm_scaling": (("final_val/loss",),),
     "pythia_evals": (("eval/acc",), ("eval/ppl",)),
+    "step_back": (("validation/accuracy",), ("validation/loss",)),
     "taskset": (("valid/loss",),),
     "tdmpc2": (("eval/success",), ("eval/reward",)),
 }
 
 
-def folder() -> Path | None:
-    """The folder of the Parquet files, None if there is none; `MISSING` then says why."""
-    told = os.environ.get(VARIABLE)
-    path = Path(told) if told else DEFAULT
-    return path if path.is_dir() else None
+# Sources that came after the fourteen of the scoreboard. A benchmark takes them when they are named, so that what it
+# says of "all sources" stays about the same curves.
+LATER = ("gemstones", "lcbench_loss", "lr_scheduling", "step_back")
+# Tasks whose rows are not curves over one training: the cooldown points of `gemstones` are the ends of branches.
+NOT_CURVES = {"gemstones": {"cooldown"}}
 
 
-def sources() -> tuple[str, ...]:
-    """Names of all sources that can be read here, sorted: Parquet files, and official downloads by their variables."""
-    here = folder()
-    files = [] if here is None else [path.stem for path in here.glob("*.parquet")]
+def sources(*, later: bool = False) -> tuple[str, ...]:
+    """Names of the sources that can be read here, sorted: Parquet files, and official downloads by their variables.
+
+    Args:
+        later: also those of `LATER`.
+    """
+    files = [name for name in parquet.files() if later or name not in LATER]
     return tuple(sorted({*files, *official.present()}))
 
 
@@ -92,7 +90,7 @@ def read(
     """The curves of a source, sorted by task, then in the order in which runs are drawn.
 
     Args:
-        source: one of `sources()`.
+        source: one of `sources(later=True)`.
         tasks: of these tasks only.
         metrics: exactly these names; by default what `FORECAST` says, and every metric of a source it does not know.
         per_task: curves of each metric in a task at most, drawn; the metrics of a run are drawn together, and fewer
@@ -110,34 +108,20 @@ def read(
     else:
         kinds = FORECAST.get(source, ())
         names = [name for names in kinds for name in names] if metrics is None else metrics
-        raws = _parquet(source, names, tasks=tasks, split=split)
+        raws = parquet.read(_file(source), names, tasks=tasks, split=split)
+        left_out = NOT_CURVES.get(source, set()) if metrics is None else set()
+        raws = (each for each in raws if each.task not in left_out)
     kept = chosen(raws, kinds) if metrics is None else [each for each in raws if each.name in metrics]
     return assemble(source, kept, per_task=per_task, seed=seed)
 
 
-def _parquet(source: str, names: Sequence[str], *, tasks: Sequence[str] | None, split: str | None) -> Iterator[Raw]:
-    here = folder()
-    if here is None:
-        raise FileNotFoundError(MISSING)
-    path = here / f"{source}.parquet"
-    if not path.exists():
-        raise FileNotFoundError(f"no source {source!r} in {here}; there are {', '.join(sources())}")
-    known = pc.unique(pq.read_table(path, columns=["task"])["task"]).to_pylist()
-    asked = [task for task in known if wanted(task, tasks=tasks, split=split)]
-    if not asked:
-        return
-    filters = [("task", "in", asked)] + ([("metric", "in", list(names))] if names else [])
-    for batch in pq.read_table(path, columns=COLUMNS, filters=filters).to_batches():
-        words = [batch[column].to_pylist() for column in COLUMNS[:5]]
-        t, y = (_cut(batch[column]) for column in ("x", "y"))
-        yield from map(Raw, *words, t, y)
-
-
-def _cut(lists: pa.ListArray) -> list[np.ndarray]:
-    """The rows of a column of lists as float64."""
-    values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
-    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
-    return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []
+def _file(source: str) -> Path:
+    if not parquet.folders():
+        raise FileNotFoundError(parquet.MISSING)
+    if source not in parquet.files():
+        where = ", ".join(map(str, parquet.folders()))
+        raise FileNotFoundError(f"no source {source!r} in {where}; there are {', '.join(sources(later=True))}")
+    return parquet.files()[source]
 
 
 def table() -> str:
@@ -147,7 +131,7 @@ def table() -> str:
         "development tasks (curves) | test tasks (curves) |",
         "| --- | ---: | ---: | ---: | --- | --- | ---: | ---: |",
     ]
-    for source in sources():
+    for source in sources(later=True):
         curves = read(source)
         lengths = np.array([len(curve) for curve in curves])
         names = sorted({curve.name for curve in curves})
@@ -166,4 +150,4 @@ if __name__ == "__main__":
     argparse.ArgumentParser(
         prog="python benchmarks/data/curves.py", description="Print which real curves there are."
     ).parse_args()
-    print(table() if sources() else MISSING)
+    print(table() if sources(later=True) else parquet.MISSING)

@@ -46,6 +46,7 @@ class Raw:
     t: np.ndarray
     y: np.ndarray
     place: int | None = None
+    lr: np.ndarray | None = None
 
 
 def rank(*path: object) -> int:
@@ -56,12 +57,19 @@ def rank(*path: object) -> int:
 def kin(task: str) -> str:
     """What the task shares with others under other names: a data set of both LCDBs, an environment, a workload.
 
+    Language models that were trained on one text saw the same batches in the same order, so that their losses share
+    their noise whatever the model's size: they are akin by the text.
+
     Example:
         >>> kin("dmc_vision/dmc_walker_run") == kin("walker-run")
         True
         >>> kin("wmt_glu_tanh")
         'wmt'
+        >>> kin("slimpajama/llama_norm-8x6x384")
+        'slimpajama'
     """
+    if "/llama_norm-" in task:
+        return task.split("/")[0].removesuffix("_chunk1").lower()
     name = task.lower().replace("-", "_")
     while (shorter := _VARIANT.sub("", _BEFORE.sub("", name))) != name:
         name = shorter
@@ -123,7 +131,7 @@ def assemble(source: str, raws: Iterable[Raw], *, per_task: int | None, seed: in
                 (
                     task,
                     ranks[each.run],
-                    RealCurve(source, task, each.run, name, metric, each.t, each.y, each.x_unit, step),
+                    RealCurve(source, task, each.run, name, metric, each.t, each.y, each.x_unit, step, each.lr),
                 )
                 for each in part
                 if each.run in first

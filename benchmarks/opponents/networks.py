@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
-from prior.exam import OriginalAnswers
 
 from lcpfn.belief import Belief
-from lcpfn.context import read_context, thin
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.coordinates import frame
 from lcpfn.pfn import PFN, locate
-from lcpfn.query import KINDS
 from opponents.normalise import UNIT, Normaliser
+from opponents.original.answers import OriginalAnswers
+from opponents.original.config import choices
 
 CLOCK = (1.0, 100.0)  # what networks of the paper's prior know of time
 PUBLISHED = "LCPFN_PUBLISHED"  # environment variable: path of a checkpoint of the original layout
@@ -130,31 +127,6 @@ class Foretelling(Direct):
         return np.asarray(self.engine.predict(list(y), ends[:, None], **ask).prob_diverged(into_nan=True)[:, 0])
 
 
-class Original:
-    """A network of the original layout, one curve at a time.
-
-    Args:
-        checkpoint: of layout "original".
-    """
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.answers = OriginalAnswers(checkpoint)
-
-    @torch.inference_mode()
-    def predict(self, y: Any, t_query: Any, *, t: Any, kind: str, metric: Metric) -> Belief:
-        """The belief (1, Q) about times (1, Q)."""
-        context = thin(read_context(y, t=t, metric=metric), self.answers.config.limit)
-        times, values = (torch.tensor(part) for part in (context.t, context.y))
-        lower, upper = (torch.full_like(values[:, 0], bound) for bound in metric.upward_bounds)
-        view = frame(self.answers.coordinates, times, values, lower, upper, torch)
-        asked = torch.tensor(np.asarray(t_query), dtype=torch.float64)
-        after = torch.full(asked.shape, values.shape[1])
-        raw = self.answers.objective.model.raw(view, times, after, asked, torch.tensor([KINDS.index(kind)]))
-        location, scale = (part[:, -1:].expand(asked.shape).numpy() for part in (view.location, view.scale))
-        engine = self.answers.engine
-        return engine.belief(engine.law(raw.numpy()), location, scale, asked.numpy(), kind, metric)
-
-
 def ours(name: str = "paper-small") -> Normalised | Direct:
     """The method of one of our checkpoints: shipped, by name, or a path."""
     path = locate(name)
@@ -197,11 +169,11 @@ def original(path: Path) -> Normalised:
         ValueError: it is of another layout.
     """
     checkpoint = Checkpoint.read(path)
-    if checkpoint.config["model"]["layout"] != "original":
+    if choices(checkpoint)["layout"] != "original":
         raise ValueError(f'the checkpoint must be of layout "original", got {path.name}; ask it as ours:PATH')
     seen = checkpoint.provenance["curves_seen"]
     facts = {"checkpoint": path.parent.name, "sha256": digest(path), "curves_seen": seen}
-    return Normalised("LC-PFN", Original(checkpoint), facts, whole=True, best=False)
+    return Normalised("LC-PFN", OriginalAnswers(checkpoint), facts, whole=True, best=False)
 
 
 def on_clock(t: np.ndarray, asked: np.ndarray, horizon: float) -> tuple[np.ndarray, np.ndarray]:

@@ -171,11 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told: argparse.Namespace = made.parse_args(arguments)
     if told.quick:
         told.per_task, told.count = 2, 200
-    from data import curves  # here: the comparison above also serves without measured curves
+    from data import curves, parquet  # here: the comparison above also serves without measured curves
 
     names = curves.sources()
     if not names:
-        print(f"prior_check: {curves.MISSING}", file=sys.stderr)
+        print(f"prior_check: {parquet.MISSING}", file=sys.stderr)
         return 2
     record = Record(
         "benchmarks/prior/check.py",

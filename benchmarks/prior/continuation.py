@@ -45,7 +45,7 @@ NEIGHBOURS = 150
 PLACES = 12  # at which the course of what was seen is compared
 PER_TASK, PER_SOURCE, RUNS = 20, 80, 60_000
 SEED = 0
-AGAINST = '{"hindsight": {"least": 1.0}}'  # every run stays
+AGAINST = '{"acceptance": {"least": 1.0}}'  # every run stays
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +203,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--runs", type=int, default=RUNS, help=f"of each prior (default: {RUNS:,})")
     told = made.parse_args(arguments)
     per_task, per_source, count = (2, 6, 2000) if told.quick else (PER_TASK, PER_SOURCE, told.runs)
-    from data import curves
+    from data import curves, parquet
 
     if not curves.sources():
-        print(f"prior_rest: {curves.MISSING}", file=sys.stderr)
+        print(f"prior_rest: {parquet.MISSING}", file=sys.stderr)
         return 2
     settings = {"per_task": per_task, "per_source": per_source, "runs": count, "neighbours": NEIGHBOURS}
     settings |= {"cuts": list(CUTS), "edges": list(EDGES), "parameters": told.parameters, "against": told.against}

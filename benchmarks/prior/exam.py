@@ -14,19 +14,16 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from opponents.original.answers import OriginalAnswers
+from opponents.original.config import choices, of_library
 
 from lcpfn import calibration
 from lcpfn.belief import Belief
-from lcpfn.inference import Inference
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates, frame
-from lcpfn.network.forward import Network
 from lcpfn.pfn import PFN
 from lcpfn.priors import Paper
 from lcpfn.query import KINDS
-from lcpfn.training.objective import Objective
 from lcpfn.training.randomness import generator
 
 CURVES = 10_000
@@ -51,39 +48,6 @@ class Answers(Protocol):
         """The belief (B, Q) about times t_query (Q,) or (B, Q), given y (B, T) at times 1..T."""
 
 
-class OriginalAnswers:
-    """Answers of the original layout, which `lcpfn.PFN` does not run: by the torch network of the training.
-
-    Args:
-        checkpoint: of layout "original".
-    """
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.config = ModelConfig(**checkpoint.config["model"])
-        self.coordinates = Coordinates(**checkpoint.config["coordinates"])
-        low, high = checkpoint.provenance["prior"]["bounds"]
-        with torch.random.fork_rng():  # torch draws first weights, which are replaced at once
-            self.objective = Objective(self.config, self.coordinates, (low, high)).eval()
-        weights = {name: torch.tensor(values) for name, values in checkpoint.weights.items()}
-        self.objective.model.load_state_dict(weights)
-        # No network to run: it knows what raw outputs mean.
-        self.inference = Inference(self.config, self.coordinates, Network(self.config, {}, np), None)
-
-    @torch.inference_mode()
-    def predict(self, y: Any, t_query: Any, *, kind: str, metric: Metric) -> Belief:
-        """The belief (B, Q) about times t_query (Q,) or (B, Q), given y (B, T) at times 1..T."""
-        y = torch.as_tensor(np.asarray(y, dtype=np.float64))
-        asked = np.broadcast_to(t_query, (len(y), np.shape(t_query)[-1]))
-        t = torch.arange(1.0, y.shape[1] + 1, dtype=torch.float64).expand(len(y), -1)
-        lower, upper = (torch.full_like(y[:, 0], bound) for bound in metric.upward_bounds)
-        view = frame(self.coordinates, t, y, lower, upper, torch)
-        after = torch.full(asked.shape, y.shape[1])
-        queries = torch.tensor(asked, dtype=torch.float64)
-        raw = self.objective.model.raw(view, t, after, queries, torch.tensor([KINDS.index(kind)]))
-        location, scale = (part[:, -1:].expand(asked.shape).numpy() for part in (view.location, view.scale))
-        return self.inference.belief_of(raw.numpy(), location, scale, np.array(asked), kind, metric)
-
-
 @dataclass(frozen=True)
 class Contestant:
     """A checkpoint that sits the exam."""
@@ -94,9 +58,9 @@ class Contestant:
 
     @classmethod
     def read(cls, path: Path, *, name: str | None = None, device: str | None = None) -> Contestant:
-        """The contestant in a checkpoint's file; NumPy or torch on `device` runs the causal layout, torch the other."""
+        """The contestant in a checkpoint's file; NumPy or torch on `device` runs the library's, torch others."""
         checkpoint = Checkpoint.read(path)
-        told, model = checkpoint.provenance, checkpoint.config["model"]
+        told = checkpoint.provenance
         name = name or (path.stem if path.stem != "checkpoint" else path.resolve().parent.name)
         facts = {
             "name": name,
@@ -105,12 +69,9 @@ class Contestant:
             "curves_seen": told["curves_seen"],
             "training_s": told.get("seconds"),
             "training": told.get("training"),  # its options
-            "layout": model["layout"],
-            "head": model["head"],
-            "values": checkpoint.config["coordinates"]["values"],
+            **choices(checkpoint),
         }
-        original = model["layout"] == "original"
-        answers = OriginalAnswers(checkpoint) if original else PFN(checkpoint, device=device)
+        answers = PFN(checkpoint, device=device) if of_library(checkpoint) else OriginalAnswers(checkpoint)
         return cls(name, answers, facts)
 
 

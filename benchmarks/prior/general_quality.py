@@ -32,8 +32,9 @@ from report.text import markdown
 import lcpfn
 from lcpfn.network.checkpoint import digest
 from lcpfn.pfn import PFN, locate
-from lcpfn.priors import Curves, RunPrior, by_name
-from lcpfn.training.questions import EXPLODED
+from lcpfn.priors import Curves, RunPrior
+from lcpfn.priors.names import built_in
+from lcpfn.training.questions import EXPLOSION
 from lcpfn.training.randomness import generator
 
 SCRIPT = "benchmarks/prior/general_quality.py"
@@ -111,7 +112,7 @@ def judged(engine: PFN, run: Run, cut: int, *, random: np.random.Generator) -> t
         return None
     t, up = run.t[:seen], run.metric.sign * run.y
     ends = None if np.isnan(run.told) else run.told
-    bar = up[:seen].min() - EXPLODED * run.unit
+    bar = up[:seen].min() - EXPLOSION * run.unit
     outcome = run.broken or bool((up[seen:] < bar).any())
     final = engine.predict(run.y[:seen], [run.end], t=t, metric=run.metric, run_end=ends)
     odds = np.array([float(final.prob_diverged()[0]), float(outcome)])
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     engine = lcpfn.load(told.checkpoint)
     law = engine.checkpoint.provenance["prior"]
-    prior = by_name(law["name"], law["parameters"])
+    prior = built_in(law["name"], law["parameters"])
     if not isinstance(prior, RunPrior):
         print(f"{told.checkpoint} was trained on {law['name']!r}, not on runs: benchmarks/prior/quality.py scores it")
         return 2

@@ -16,15 +16,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the folders of b
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from opponents.original.config import Head, Layout, OriginalConfig, UnitCoordinates
+from opponents.original.network import network_of
 from record import ROOT, Record, parser, say
 from report import documents
 from report.text import markdown
 
 from lcpfn.network.coordinates import Coordinates
 from lcpfn.training import PRESETS, NonfiniteLoss, Options, train
+from lcpfn.training.options import Optimizer
 from prior import exam
 from prior.published import PUBLISHED, SOURCE, TARGET
 
@@ -37,20 +40,23 @@ class Variant:
 
     name: str
     size: str = "small"
-    model: dict[str, Any] = field(default_factory=dict)
-    values: str = "local"
-    optimizer: str = "muon"
+    components: int | None = None  # None: as in the size
+    head: Head = "mixture"
+    layout: Layout = "causal"
+    coordinates: Coordinates = field(default_factory=Coordinates)
+    optimizer: Optimizer = "muon"
 
 
-BARS = {"head": "bars", "components": 1000}  # as many as in the LC-PFN paper
-ORIGINAL = {"layout": "original"}
+BARS: dict[str, Any] = {"head": "bars", "components": 1000}  # as many as in the LC-PFN paper
+ORIGINAL: dict[str, Any] = {"layout": "original"}
+UNIT: dict[str, Any] = {"coordinates": UnitCoordinates()}
 VARIANTS = (
     Variant("small: causal, mixture, local, muon"),
-    Variant("layout original", model=ORIGINAL),
-    Variant("head of 1000 bars", model=BARS),
-    Variant("layout original, 1000 bars", model=ORIGINAL | BARS),
-    Variant("coordinates unit", values="unit"),
-    Variant("layout original, 1000 bars, unit", model=ORIGINAL | BARS, values="unit"),
+    Variant("layout original", **ORIGINAL),
+    Variant("head of 1000 bars", **BARS),
+    Variant("layout original, 1000 bars", **ORIGINAL, **BARS),
+    Variant("coordinates unit", **UNIT),
+    Variant("layout original, 1000 bars, unit", **ORIGINAL, **BARS, **UNIT),
     Variant("size tiny", size="tiny"),
     Variant("size base", size="base"),
     Variant("optimizer adamw", optimizer="adamw"),
@@ -112,6 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def ablate(variant: Variant, told: argparse.Namespace, curves: int) -> dict[str, Any]:
     """Scores of a network that is trained for this; a run whose loss becomes nonfinite is reported as that."""
+    sizes = asdict(PRESETS["tiny" if told.quick else variant.size])
+    if variant.components is not None:
+        sizes["components"] = variant.components
+    model = OriginalConfig(**sizes, head=variant.head, layout=variant.layout)
     options = Options(
         minutes=told.minutes,
         optimizer=variant.optimizer,
@@ -119,13 +129,13 @@ def ablate(variant: Variant, told: argparse.Namespace, curves: int) -> dict[str,
         seed=told.seed,
         validation_curves=0,
         alarm_curves=0,  # the clock is for training
-        model=replace(PRESETS["tiny" if told.quick else variant.size], **variant.model),
-        coordinates=Coordinates(values=variant.values),
+        model=model,
+        coordinates=variant.coordinates,
     )
     folder = told.runs / f"{variant.name.replace(':', '').replace(', ', '-').replace(' ', '_')}-{time.time_ns()}"
     say(f"{variant.name}: training for {told.minutes:g} minutes in {folder.name}")
     try:
-        train(options, folder, say=say)
+        train(options, folder, say=say, network=network_of(model))
     except NonfiniteLoss as error:
         say(f"{variant.name}: {error}")
         return {"name": variant.name, "failed": "the loss became nonfinite"}

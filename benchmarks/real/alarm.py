@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from data import curves
+from data import curves, parquet
 from data.curve import RealCurve
 from opponents import networks
 from opponents.method import facts
@@ -34,7 +34,7 @@ from report import alarm
 from report.text import markdown
 
 from lcpfn.pfn import PFN
-from lcpfn.priors import by_name
+from lcpfn.priors.names import built_in
 from lcpfn.surprise import RATE, Surprise
 from lcpfn.training.alarm import highest
 from lcpfn.training.randomness import generator
@@ -105,7 +105,7 @@ def judged(method: Network, members: Sequence[RealCurve]) -> np.ndarray:
 def false_alarms(engine: PFN, count: int) -> dict[str, Any]:
     """On which share of whole curves of its own prior the alarm rings, with the standard error."""
     told = engine.checkpoint.provenance["prior"]
-    prior = by_name(told["name"], told["parameters"])
+    prior = built_in(told["name"], told["parameters"])
     rings = engine.null.p_value(highest(engine, prior, count, random=generator(SEED, STREAM))) <= RATE
     share = float(rings.mean())
     return {"prior": prior.name, "curves": count, "rings": share, "se": float(np.sqrt(share * (1 - share) / count))}
@@ -206,7 +206,7 @@ def main(
     told = made.parse_args(arguments)
     there = tuple(curves.sources() if sources is None else sources)
     if not there:
-        print(curves.MISSING)
+        print(parquet.MISSING)
         return 1
     sizes = (QUICK_PER_TASK, QUICK_TASKS) if told.quick else (told.per_task, None)
     plan = Plan(*sizes, split="development", seed=SEED, sources=there)

@@ -28,7 +28,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from data import curves
+from data import curves, parquet
 from data.curve import RealCurve
 from opponents import registry
 from opponents.method import Method, facts
@@ -175,6 +175,8 @@ def compete(
         return True
     if not library[source]:
         return True  # the split has no task of this source
+    if told.redo:  # the rows too: a JSON that is made again of kept rows would name a commit that did not make them
+        places.store(name, source).unlink(missing_ok=True)
     store = Store(places.store(name, source), about)
     began, asked = time.time(), 0
     for key, members in cells(library[source]).items():
@@ -224,7 +226,7 @@ def flags() -> argparse.ArgumentParser:
     """The command line."""
     made = parser(SCRIPT, (__doc__ or "").split("\n")[0], name="real/SOURCE/METHOD")
     made.add_argument("--methods", help="names, separated by commas (default: the cheap ones)")
-    made.add_argument("--sources", help="names, separated by commas (default: all that are there)")
+    made.add_argument("--sources", help="names, separated by commas (default: all but those that came later)")
     made.add_argument("--per-task", type=int, help=f"runs of each metric in a task (default: {PER_TASK}; 0: all)")
     made.add_argument("--split", choices=("development", "test"), help="of the tasks (default: both)")
     made.add_argument("--minutes", type=float, help=f"then stop, to go on later (quick: {QUICK_MINUTES:g})")
@@ -254,7 +256,13 @@ def main(
     told = flags().parse_args(arguments)
     there = tuple(curves.sources() if sources is None else sources)
     if not there:
-        raise SystemExit(f"{SCRIPT}: {curves.MISSING}")
+        raise SystemExit(f"{SCRIPT}: {parquet.MISSING}")
+    later = curves.LATER if sources is None else ()  # asked for by name alone, and learnt from only then
+    named = [] if told.sources is None else [name.strip() for name in told.sources.split(",")]
+    added = tuple(name for name in named if name in later and name in curves.sources(later=True))
+    if added and len(added) < len(named):
+        raise SystemExit(f"{SCRIPT}: {', '.join(added)} came later and stand in tables of their own: name them alone")
+    there += added
     asked = list(methods) if told.methods is None else [name.strip() for name in told.methods.split(",")]
     plan = Plan(
         per_task=(QUICK_PER_TASK if told.quick else PER_TASK) if told.per_task is None else told.per_task or None,
@@ -263,7 +271,7 @@ def main(
         seed=SEED,
         sources=there,
     )
-    results = told.out or (QUICK if told.quick else RESULTS) / "real"
+    results = told.out or (QUICK if told.quick else RESULTS) / (scoreboard.MORE if added else scoreboard.FOLDER)
     places = Places(results, told.rows or (QUICK / "rows" if told.quick else ROOT / "runs" / "real"))
     minutes = QUICK_MINUTES if told.quick and told.minutes is None else told.minutes
     until = math.inf if minutes is None else time.time() + 60 * minutes

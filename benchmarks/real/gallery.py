@@ -167,7 +167,7 @@ def main(
     )
     made.add_argument("--out", type=Path, default=FIGURES, help="default: benchmarks/figures/real")
     told = made.parse_args(arguments)
-    there = tuple(curves.sources() if sources is None else sources)
+    there = tuple(curves.sources(later=True) if sources is None else sources)
     places = Places(told.out, told.rows)
     if draw(told.method, sources=there, places=places, make=make, read=read):
         return 0

@@ -6,7 +6,6 @@ Letters: N cases, C columns of cell.COLUMNS.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lcpfn import files
 from real import cell
 
 SAVE_EVERY_S = 20.0
@@ -84,16 +84,15 @@ class Store:
         parts = [self._parts[key] for key in keys]
         about = [(*key, len(part.rows), part.counts, part.reasons) for key, part in zip(keys, parts)]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.stem}.part.npz")
-        np.savez_compressed(
-            temporary,
-            settings=self._settings,
-            columns=np.array(cell.COLUMNS),
-            cells=json.dumps(about),
-            rows=np.concatenate([part.rows for part in parts]),
-            runs=np.concatenate([part.runs for part in parts]),
-        )
-        os.replace(temporary, self.path)
+        with files.replacing(self.path) as temporary, open(temporary, "wb") as file:  # savez adds .npz to a name
+            np.savez_compressed(
+                file,
+                settings=self._settings,
+                columns=np.array(cell.COLUMNS),
+                cells=json.dumps(about),
+                rows=np.concatenate([part.rows for part in parts]),
+                runs=np.concatenate([part.runs for part in parts]),
+            )
         self._saved = time.monotonic()
 
     def _take(self, kept: Mapping[str, np.ndarray]) -> None:

@@ -27,7 +27,8 @@ from report import alarm, general, mcmc, rest, stopping, training
 from report.text import Rows, duration, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = (ROOT / "README.md", ROOT / "checkpoints" / "README.md", ROOT / "benchmarks" / "README.md")
+QUESTIONS = sorted((ROOT / "benchmarks").glob("*/README.md"))
+DOCUMENTS = (ROOT / "README.md", ROOT / "checkpoints" / "README.md", ROOT / "benchmarks" / "README.md", *QUESTIONS)
 FIGURES = ROOT / "benchmarks" / "figures"
 MARKED = re.compile(r"<!-- table:(?P<name>\S+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 BEGIN = re.compile(r"<!-- table:(\S+) -->")
@@ -194,10 +195,13 @@ def _contest(name: str, folder: Path) -> str:
     """A table of the contest on real curves, which is made of many results."""
     from report import scoreboard
 
-    if name not in scoreboard.TABLES:
+    prefix = f"{scoreboard.MORE}-"
+    part = scoreboard.MORE if name.startswith(prefix) else scoreboard.FOLDER
+    table = name.removeprefix(prefix)
+    if table not in scoreboard.TABLES:
         raise Stale(f"there is no table {name!r}: write one of {', '.join([*TABLES, *scoreboard.TABLES])}")
     try:
-        return scoreboard.text(name, folder / scoreboard.FOLDER)
+        return scoreboard.text(table, folder / part)
     except scoreboard.Incomparable as error:
         raise Stale(str(error)) from error
 
@@ -254,9 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument(
         "--checkpoints", type=Path, default=ROOT / "checkpoints", help="must hold the files that were scored"
     )
-    made.add_argument(
-        "--documents", type=Path, nargs="+", help="default: README.md, and those of checkpoints/ and benchmarks/"
-    )
+    made.add_argument("--documents", type=Path, nargs="+", help="default: all READMEs that show results")
     told = made.parse_args(arguments)
     wrong = changed_checkpoints(told.results, told.checkpoints)
     for path in told.documents or [path for path in DOCUMENTS if path == DOCUMENTS[0] or path.exists()]:

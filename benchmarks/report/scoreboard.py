@@ -16,6 +16,7 @@ from report.text import Rows, markdown
 
 COMMAND = "python benchmarks/real/contest.py"
 FOLDER = "real"
+MORE = "more"  # of sources that came later, which the means of the first must not mix with
 BASELINE = "last-value"
 LEVELS = ("50", "80", "90", "95")
 
@@ -177,6 +178,8 @@ def text(table: str, folder: Path) -> str:
     told, dates = wholes[0]["settings"], sorted(whole["date"] for whole in wholes)
     flags = "" if told["per_task"] is None else f" --per-task {told['per_task']}"
     flags += "" if told["split"] is None else f" --split {told['split']}"
+    if folder.name == MORE:
+        flags += f" --methods {','.join(sorted(found))} --sources {','.join(_sources(found))}"
     commits = sorted({whole["commit"] for whole in wholes})
     at = ", ".join(commits) if len(commits) < 4 else f"{len(commits)} commits (each JSON names its own)"
     days = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"

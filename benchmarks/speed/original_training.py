@@ -1,30 +1,33 @@
 """Training as the LC-PFN paper did it, for `training_speed.py`: its layout, in float32, on curves drawn one by one.
 
-The layout is that of `lcpfn.training.original`, which leaves out what a dense mask would only throw away, so this
+The layout is that of `opponents.original.network`, which leaves out what a dense mask would only throw away, so this
 opponent is faster than the released code.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
+from opponents.original.config import OriginalConfig, UnitCoordinates
+from opponents.original.network import OriginalTransformer
 from torch import Tensor
 
-from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Coordinates
 from lcpfn.priors import Curves, Paper
 from lcpfn.training import PRESETS, Options
 
 SETTINGS: dict[str, Any] = {"precision": "float32", "optimizer": "adamw", "irregular": 0.0, "shares": (1.0, 0.0, 0.0)}
-LAYOUT: dict[str, Any] = {"layout": "original", "head": "bars", "components": 1000}
-SIZES: dict[str, tuple[ModelConfig, int]] = {  # and curves in a step on a CPU
-    "as many parameters as `small`": (replace(PRESETS["small"], decoder=213, **LAYOUT), 64),
+NETWORK = OriginalTransformer
+SIZES: dict[str, tuple[OriginalConfig, int]] = {  # and curves in a step on a CPU
+    "as many parameters as `small`": (
+        OriginalConfig(**asdict(PRESETS["small"]) | {"decoder": 213, "components": 1000}),
+        64,
+    ),
     "LC-PFN's largest, 12 x 512": (
-        ModelConfig(width=512, layers=12, heads=4, hidden=1024, decoder=1024, **LAYOUT),
+        OriginalConfig(width=512, layers=12, heads=4, hidden=1024, decoder=1024, components=1000),
         8,
     ),
 }
@@ -33,7 +36,7 @@ SIZES: dict[str, tuple[ModelConfig, int]] = {  # and curves in a step on a CPU
 def options(size: str, *, batch: int | None = None, **told: Any) -> Options:
     """The options of a training run of one of SIZES."""
     model, fits = SIZES[size]
-    return Options(model=model, coordinates=Coordinates(values="unit"), batch=batch or fits, **SETTINGS, **told)
+    return Options(model=model, coordinates=UnitCoordinates(), batch=batch or fits, **SETTINGS, **told)
 
 
 class OneByOne:

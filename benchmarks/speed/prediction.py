@@ -131,7 +131,7 @@ def stream(pfn: PFN, repetitions: int) -> list[dict[str, Any]]:
 def replay(pfn: PFN, count: int, repetitions: int) -> list[dict[str, Any]]:
     """Time of the beliefs about the end after every prefix of many curves."""
     y = curves(count, 100)
-    spent = timed(lambda: pfn.replay(y, horizon=HORIZON), repetitions, warm=0 if repetitions == 1 else 1)
+    spent = timed(lambda: pfn.replay(y, HORIZON, run_end=HORIZON), repetitions, warm=0 if repetitions == 1 else 1)
     return [row(f"`replay`, {count:,} curves of 100 points: the end, after each of 0 to 100 points", spent)]
 
 
@@ -188,14 +188,12 @@ def loop(pfn: PFN, count: int) -> dict[str, Any]:
 def compare(pfn: PFN, results: dict[str, Any], repetitions: int) -> None:
     """Adds the latency of LC-PFN's layout at the size of P3, and its ratio to ours; measured in turns."""
     import torch
-
-    from lcpfn.network.config import ModelConfig
-    from lcpfn.network.coordinates import Coordinates, frame
-    from lcpfn.training.original import OriginalTransformer
+    from opponents.original.config import OriginalConfig, UnitCoordinates
+    from opponents.original.network import OriginalTransformer
 
     torch.set_num_threads(one_thread.THREADS)
-    coordinates = Coordinates(values="unit")
-    network = OriginalTransformer(ModelConfig(**P3, head="bars", layout="original"), coordinates).eval()
+    coordinates = UnitCoordinates()
+    network = OriginalTransformer(OriginalConfig(**P3), coordinates).eval()
     random = torch.Generator().manual_seed(SEED)
     for parameter in network.parameters():
         parameter.data = torch.randn(parameter.shape, generator=random) * parameter.shape[-1] ** -0.5
@@ -206,7 +204,7 @@ def compare(pfn: PFN, results: dict[str, Any], repetitions: int) -> None:
     def original() -> None:
         with torch.inference_mode():
             points = torch.tensor(y, dtype=torch.float32)
-            view = frame(coordinates, t, points, points[:, 0] * 0, points[:, 0] * 0 + 1, torch)
+            view = coordinates.frame(t, points, points[:, 0] * 0, points[:, 0] * 0 + 1, torch)
             network.raw(view, t, after, asked, kind).softmax(-1)
 
     ours, theirs = [], []

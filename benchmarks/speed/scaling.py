@@ -201,11 +201,11 @@ def score(size: str, path: Path, judge: Judge | None, told: Any, folder: Path) -
 
 def real(path: Path, told: Any, folder: Path) -> dict[str, Any] | None:
     """Mean skill in later points over the sources of real curves, against the last value; None where there are none."""
-    from data import curves
+    from data import curves, parquet
     from real import contest as real_curves  # here: it puts the process on one thread, and needs the extra bench
 
     if not curves.sources():
-        say(curves.MISSING)
+        say(parquet.MISSING)
         return None
     method = f"ours:{path.resolve()}"
     places = ["--out", str(folder / "real"), "--rows", str(folder / "rows")]

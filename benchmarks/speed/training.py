@@ -204,7 +204,10 @@ def compare(size: str, *, device: str, threads: int, quick: bool, batch: int | N
     told = {"steps": 10**6, "device": device, "threads": threads, "validation_curves": 0, "seed": SEED}
     theirs_told = training_opponent.options(size, batch=batch, **told)
     ours_told = options("tiny" if quick else "small", "paper", batch=batch or CPU_BATCH["small"], **told)
-    ours, theirs = began(ours_told), began(theirs_told, prior=training_opponent.OneByOne())
+    ours, theirs = (
+        began(ours_told),
+        began(theirs_told, prior=training_opponent.OneByOne(), network=training_opponent.NETWORK),
+    )
     rates: dict[str, list[float]] = {"ours": [], "original": []}
     start, seconds = time.perf_counter(), 0.0 if quick else 3 * SECONDS[device]
     while len(rates["ours"]) < LEAST or time.perf_counter() - start < seconds:

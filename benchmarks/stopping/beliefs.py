@@ -1,8 +1,7 @@
 """Beliefs about all runs of a table after every prefix, in one pass, and the rules of `lcpfn.stopping` on them.
 
-Nothing is decided here: incumbents, looks, thresholds and divergence come from `lcpfn.stopping.policy`,
-`lcpfn.stopping.rules` and `lcpfn.stopping.thresholds`, for all prefixes of a run at once. tests/test_stopping_replay.py
-proves it equal to `Policy.decide`, point by point.
+Nothing is decided here: incumbents, looks, verdicts and divergence come from `lcpfn.stopping`, whose rules judge all
+prefixes of a run at once. tests/test_stopping_replay.py proves it equal to `Policy.decide`, point by point.
 
 Letters: T points of a run, N runs, Q asked times, K components of a mixture, G nodes.
 """
@@ -22,15 +21,15 @@ from lcpfn.belief import Belief
 from lcpfn.distributions.mixture import Mixture
 from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
-from lcpfn.stopping.policy import EXPLODED, Policy
-from lcpfn.stopping.question import EPSILON, Question, Rivals, gain_over
-from lcpfn.stopping.thresholds import threshold_by
+from lcpfn.stopping import Policy, Rivals, Rule
+from lcpfn.stopping.policy import EXPLODED
+from lcpfn.stopping.question import Question, gain_over
+from lcpfn.stopping.rule import EPSILON
 from stopping.baselines import Simple
 from stopping.replay import History
 from stopping.table import Run, Table
 
 LATER = 8  # later times that the rule "paper" asks about; evenly by rank, the last one among them
-LADDER = (0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.005, 0.001, 1e-4, 1e-5)  # targets beaten so rarely are kept
 FIRST = np.array([0])  # the place of a run's first point
 BLOCKS = (3, 12)  # looks at a run that are computed together: the first ones, some more, the rest
 # A gain is an integral of the probability of beating x from the target on: nodes in asinh of the distance in units of
@@ -54,44 +53,75 @@ class Beliefs:
 
     belief: Belief
     later: np.ndarray
-    to_unit: Callable[[float], float] | None = None
+    to_unit: Callable[[Any], Any] | None = None
     from_unit: Callable[[np.ndarray], np.ndarray] | None = None
-    _kept: dict[float, np.ndarray] = field(default_factory=dict, repr=False)
 
-    def prob_better(self, target: float, places: np.ndarray) -> np.ndarray:
+    def prob_better(self, target: Any, places: np.ndarray) -> np.ndarray:
         """(L,) probability of beating the target after some numbers of points less 1; of several times the highest."""
-        odds = self.belief[places].prob_better(target if self.to_unit is None else self.to_unit(target))
+        asked = np.asarray(target if self.to_unit is None else self.to_unit(target))
+        odds = self.belief[places].prob_better(asked[:, None] if asked.ndim else asked)
         return np.where(self.later[places], odds, 0.0).max(axis=1)
 
-    def at_most(self, limits: np.ndarray, up: float, places: np.ndarray) -> np.ndarray:
-        """(L,) whether the probability of beating an upward target is at most (L,) limits.
+    def turning(self, level: float, places: np.ndarray) -> np.ndarray:
+        """(L,) the target, upward, beaten with this probability; of several times the highest."""
+        belief, sign = self.belief[places], self.belief.metric.sign
+        targets = sign * belief.quantile(1 - level if sign > 0 else level)
+        if self.from_unit is not None:
+            targets = self.from_unit(targets)
+        return np.where(self.later[places], targets, -np.inf).max(axis=1)
 
-        Mostly known from the targets that are beaten with the probabilities of LADDER; asked between two of its steps.
-        False after the first True, as nobody looks at a run that was stopped.
-        """
-        targets = np.stack([self.turning(step)[places] for step in LADDER])  # (S, L)
-        below = np.searchsorted(-np.array(LADDER), -limits, side="left")  # the first step at or under each limit
-        column = np.arange(len(places))
-        sure = (below < len(LADDER)) & (up >= targets[np.minimum(below, len(LADDER) - 1), column])
-        never = (below > 0) & (up < targets[np.maximum(below - 1, 0), column])  # likelier than the step above
-        end = int(np.argmax(sure)) if sure.any() else len(places)
-        unclear = np.flatnonzero(~never[:end])
-        stops = np.zeros(len(places), dtype=bool)
-        stops[end : end + 1] = True
-        if unclear.size:
-            target = self.belief.metric.sign * up
-            stops[unclear] = self.prob_better(target, places[unclear]) <= limits[unclear]
-        return stops
 
-    def turning(self, level: float) -> np.ndarray:
-        """(T - 1,) the target, upward, beaten with this probability; of several times the highest."""
-        if level not in self._kept:
-            sign = self.belief.metric.sign
-            targets = sign * self.belief.quantile(1 - level if sign > 0 else level)
-            if self.from_unit is not None:
-                targets = self.from_unit(targets)
-            self._kept[level] = np.where(self.later, targets, -np.inf).max(axis=1)
-        return self._kept[level]
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """One run at several looks, as `lcpfn.stopping.rule.Prospects`; shapes (L,).
+
+    Attributes:
+        about: the beliefs about the run.
+        places: numbers of points less 1.
+        metric: of the run.
+        horizon: of the run.
+        now: times of the last points.
+        record: the best values so far, in the metric's unit.
+        gap: points between two looks.
+        fresh: the gain of a run that has not begun, for a target.
+    """
+
+    about: Beliefs
+    places: np.ndarray
+    metric: Metric
+    horizon: float
+    now: np.ndarray
+    record: np.ndarray
+    gap: np.ndarray
+    fresh: Callable[[float], float]
+
+    def prob_beating(self, target: Any) -> np.ndarray:
+        """See Prospects; no run is asked about that has beaten the target."""
+        return self.about.prob_better(target, self.places)
+
+    def prob_at_start(self, target: float) -> float:
+        """See Prospects."""
+        return float(self.about.prob_better(target, FIRST)[0])
+
+    def prob_at_any(self, target: Any) -> np.ndarray:
+        """See Prospects."""
+        return self.about.prob_better(target, self.places)
+
+    def expected_gain(self, target: float) -> np.ndarray:
+        """See Prospects."""
+        return gains(self.about.belief[self.places, 0], target)
+
+    def fresh_gain(self, target: float) -> float:
+        """See Prospects."""
+        return self.fresh(target)
+
+    def value_beaten(self, probability: float) -> np.ndarray:
+        """See Prospects."""
+        return self.metric.sign * self.about.turning(probability, self.places)
+
+    def any_value_beaten(self, probability: float) -> np.ndarray:
+        """See Prospects."""
+        return self.value_beaten(probability)
 
 
 def general(engine: PFN, table: Table) -> list[Beliefs]:
@@ -124,8 +154,8 @@ def paper(engine: PFN, table: Table) -> list[Beliefs]:
         asked = ahead[np.unique(np.round(np.linspace(0, len(ahead) - 1, min(LATER, len(ahead)))).astype(int))]
         replay = engine.replay(normaliser.forward(x), asked, t=run.t, metric=UNIT, stretch_time=True)
 
-        def to_unit(target: float, normaliser: Normaliser = normaliser) -> float:
-            return float(normaliser.forward(np.array(table.metric.sign * target)))
+        def to_unit(target: Any, normaliser: Normaliser = normaliser) -> np.ndarray:
+            return np.asarray(normaliser.forward(np.asarray(table.metric.sign * target)))
 
         found.append(Beliefs(replay.belief[1 : count + 1], replay.valid[1 : count + 1], to_unit, normaliser.inverse))
     return found
@@ -163,23 +193,25 @@ def _nothing(metric: Metric) -> Belief:
 
 @dataclass(eq=False)
 class Lookup(Simple):
-    """A rule of `lcpfn.stopping.policy` on beliefs that are there already.
+    """A rule of `lcpfn.stopping` on beliefs that are there already.
 
     Attributes:
-        options: of the Policy: rule, level, min_points and so on.
+        rule: the rule.
         beliefs: N of them.
         table: of the runs.
         alarms: for each run the number of points from which on it is not judged, as the alarm rings; None for none.
         engine: of the Policy.
-        spread: see `_rate`.
+        spread: whether `Worth` compares with a fresh run as the finished runs tell, see `_fresh_gain`.
+        options: others of the Policy: min_points, every.
     """
 
-    options: dict[str, Any]
+    rule: Rule
     beliefs: list[Beliefs]
     table: Table
     alarms: np.ndarray | None = None
     engine: Any = None
     spread: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
     _plans: dict[int, Plan] = field(default_factory=dict)
     _fresh: dict[tuple[float, float], float] = field(default_factory=dict)
 
@@ -189,58 +221,57 @@ class Lookup(Simple):
         count, record = len(table.runs[run]), table.records[run]
         end = min(count, plan.explodes)
         rivals = _rivals(history)
-        bar = plan.policy.bar(rivals)
-        if bar is not None and plan.looks.size:
-            behind = int(np.argmax(record > table.metric.sign * bar)) if record[-1] > table.metric.sign * bar else count
+        bar = self.rule.bar(rivals, table.metric)
+        if (bar is not None or not self.rule.compares) and plan.looks.size:
+            up = np.inf if bar is None else table.metric.sign * bar
+            behind = int(np.argmax(record > up)) if record[-1] > up else count
             calm = count if self.alarms is None else int(self.alarms[run])
             looks = plan.looks[plan.looks < min(end, behind + 1, calm)]
             for part in np.split(looks, [end for end in BLOCKS if end < len(looks)]):  # most stops come early
-                if part.size and (stops := self._stops(run, plan, part, bar, history)).any():
-                    return int(part[np.argmax(stops)])
+                if part.size:
+                    stops = self.rule.judge(self._looks(run, plan, part, history), rivals).stops
+                    if stops.any():
+                        return int(part[np.argmax(stops)])
         return end
 
     def bar(self, table: Table, history: History) -> float | None:
         """See Judge."""
-        bar = self._plan(0).policy.bar(_rivals(history))
+        bar = self.rule.bar(_rivals(history), table.metric)
         return None if bar is None else table.metric.sign * bar
 
     def _plan(self, run: int) -> Plan:
         if run not in self._plans:
-            self._plans[run] = Plan.of(self.table, run, self.options, self.engine)
+            self._plans[run] = Plan.of(self.table, run, self.rule, self.engine, self.options)
         return self._plans[run]
 
-    def _stops(self, run: int, plan: Plan, looks: np.ndarray, bar: float, history: History) -> np.ndarray:
-        """Whether the rule stops the run at each look, a number of points."""
-        policy, sign = plan.policy, self.table.metric.sign
-        target = bar + sign * policy.min_delta
-        places = looks - 1
-        if policy.rule == "worth":
-            left = plan.policy.horizon - self.table.runs[run].t[places]
-            belief = self.beliefs[run].belief[places, 0]
-            return gains(belief, target) / left <= self._rate(policy, target, history)
-        about, runs = self.beliefs[run], max(history.concluded, policy.rank)
-        if policy.rule == "best" and policy.spend:
-            own = None if policy.start == "runs" else float(about.prob_better(target, FIRST)[0])
-            told = {"runs": runs, "rank": policy.rank, "own": own, "cap": policy.cap}
-            gaps = plan.gaps[places].tolist()
-            limits = np.array([threshold_by(policy.start, policy.level, gap=gap, **told) for gap in gaps])
-            return about.at_most(limits, sign * target, places)
-        return sign * target >= about.turning(policy.level)[places]
+    def _looks(self, run: int, plan: Plan, looks: np.ndarray, history: History) -> Looks:
+        """The run at looks after these numbers of points."""
+        each, metric, places = self.table.runs[run], self.table.metric, looks - 1
+        return Looks(
+            about=self.beliefs[run],
+            places=places,
+            metric=metric,
+            horizon=each.horizon,
+            now=each.t[places],
+            record=metric.sign * self.table.records[run][places],
+            gap=plan.gaps[places],
+            fresh=lambda target: self._fresh_gain(target, each.horizon, history),
+        )
 
-    def _rate(self, policy: Policy, target: float, history: History) -> float:
-        """The gain per unit of time that `worth` wants: its `min_rate`, or what a fresh run gains.
+    def _fresh_gain(self, target: float, horizon: float, history: History) -> float:
+        """The gain of a run that has not begun, by the prior.
 
-        With the option "spread" the latter is told by the finished runs: if the bests of runs had an exponential tail,
-        the next of n + 1 would gain its spread over n + 1 in the mean. Else by the prior, as `worth` does.
+        With the option "spread" it is told by the finished runs: if the bests of runs had an exponential tail, the next
+        of n + 1 would gain its spread over n + 1 in the mean.
         """
         if self.spread:
             up = self.table.metric.sign * np.array(history.finished)
-            return float(up.max() - up.mean()) / (history.concluded + 1) / policy.horizon
-        key = target, policy.horizon
+            return float(up.max() - up.mean()) / (history.concluded + 1)
+        key = target, horizon
         if key not in self._fresh:
-            how = dict(kind="best", metric=policy.measured, run_end=policy.horizon)
-            fresh = self.engine.predict([], [policy.horizon], **how)
-            self._fresh[key] = gain_over(fresh[0], target) / policy.horizon
+            how = dict(kind="best", metric=self.table.metric, run_end=horizon)
+            fresh = self.engine.predict([], [horizon], **how)
+            self._fresh[key] = gain_over(fresh[0], target)
         return self._fresh[key]
 
 
@@ -249,26 +280,24 @@ class Plan:
     """What a policy knows of a run before any incumbent.
 
     Attributes:
-        policy: with the run's horizon.
         looks: numbers of points after which the rule is asked.
         gaps: (T,) points between two looks, after 1 to T points.
         explodes: the number of points at which the run counts as diverged; more than it has if it never does.
     """
 
-    policy: Policy
     looks: np.ndarray
     gaps: np.ndarray
     explodes: int
 
     @classmethod
-    def of(cls, table: Table, run: int, options: dict[str, Any], engine: Any) -> Plan:
+    def of(cls, table: Table, run: int, rule: Rule, engine: Any, options: dict[str, Any]) -> Plan:
         """Of a run of the table."""
         each, metric = table.runs[run], table.metric
-        policy = Policy(horizon=each.horizon, metric=metric, engine=engine, **options)
+        policy = Policy(horizon=each.horizon, rule=rule, metric=metric, engine=engine, **options)
         counts = np.arange(1, len(each) + 1)
         looks = counts[(counts >= policy.min_points) & (counts % policy.every == 0) & (each.t < each.horizon)]
-        gaps = [policy.gap(Question(policy.predictor, metric, each.t[:c], each.y[:c], each.horizon)) for c in counts]
-        return cls(policy, looks, np.array(gaps), _explodes(policy, each))
+        asked = (Question(engine, metric, each.t[:c], each.y[:c], each.horizon, every=policy.every) for c in counts)
+        return cls(looks, np.array([question.gap for question in asked]), _explodes(policy, each))
 
 
 def _explodes(policy: Policy, run: Run) -> int:

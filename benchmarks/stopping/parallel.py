@@ -27,13 +27,14 @@ from typing import Any
 
 import numpy as np
 import optuna
-from data import curves
+from data import curves, parquet
 from data.curve import RealCurve
 from record import Record, parser, say
 from report import stopping
 from report.text import markdown
 
 from lcpfn.integrations.optuna import LearningCurvePruner
+from lcpfn.stopping import Best, Rule
 from stopping import scores
 from stopping.replay import Trace
 from stopping.table import Table, tables
@@ -48,9 +49,9 @@ NONE = "NopPruner"
 Make = Callable[[Table], optuna.pruners.BasePruner]
 
 
-def ours(**policy: Any) -> Make:
+def ours(rule: Rule) -> Make:
     """Makes our pruner for a table."""
-    return lambda table: LearningCurvePruner(horizon=table.longest, first_step=1, metric=table.metric, **policy)
+    return lambda table: LearningCurvePruner(horizon=table.longest, first_step=1, metric=table.metric, rule=rule)
 
 
 PRUNERS: dict[str, Make] = {
@@ -58,8 +59,8 @@ PRUNERS: dict[str, Make] = {
     "MedianPruner": lambda table: optuna.pruners.MedianPruner(),
     "SuccessiveHalvingPruner": lambda table: optuna.pruners.SuccessiveHalvingPruner(reduction_factor=3),
     "HyperbandPruner": lambda table: optuna.pruners.HyperbandPruner(max_resource=table.longest),
-    "LearningCurvePruner": ours(),
-    "LearningCurvePruner, each look at 0.1": ours(spend=False, level=0.1),
+    "LearningCurvePruner": ours(Best()),
+    "LearningCurvePruner, each look at 0.1": ours(Best(spend=False, level=0.1)),
 }
 
 
@@ -146,8 +147,8 @@ def main(
     made = parser(SCRIPT, (__doc__ or "").split("\n")[0], name="stopping_search")
     made.add_argument("--studies", type=int, help=f"of each pruner on a table (default: {STUDIES})")
     told = made.parse_args(arguments)
-    if read is curves.read and curves.folder() is None:
-        print(curves.MISSING)
+    if read is curves.read and not parquet.folders():
+        print(parquet.MISSING)
         return 1
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     per_task, count, studies = (

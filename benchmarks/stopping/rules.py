@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from data.curve import RealCurve
 
 from lcpfn.pfn import PFN, load
+from lcpfn.stopping import Best, Paper, Worth
+from lcpfn.stopping import Rule as StoppingRule
 from stopping import beliefs
 from stopping.baselines import Asha, Epochs, Halving, Median, Never, Oracle, Patience
 from stopping.replay import Judge, Rule, Sequential
@@ -20,25 +23,26 @@ PATIENCES = (1, 5, 10, 20)
 ETAS = (2, 3, 4)
 EPOCHS = (1, 3, 10)
 # What would repair what: the rule `best` in other settings.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "best, level 0.1": {"level": 0.1},
-    "best, level 0.2": {"level": 0.2},
-    "best, 5 points": {"min_points": 5},
-    "best, no alarm": {"alarm": False},
-    "best, no cap": {"cap": 1.0},
-    "best, cap at level": {"cap": 0.05},
-    "best, higher start": {"start": "higher"},
-    "best, higher start, 5 points": {"start": "higher", "min_points": 5},
-    "best, against n runs": {"start": "runs"},
-    "each look at 0.05": {"spend": False},
-    "each look at 0.1": {"spend": False, "level": 0.1},
-    "each look at 0.2": {"spend": False, "level": 0.2},
-    "each look at 0.2, 5 points": {"spend": False, "level": 0.2, "min_points": 5},
+LOOK = Best(spend=False)  # level is what each look compares with
+VARIANTS: dict[str, tuple[StoppingRule, dict[str, Any]]] = {
+    "best, level 0.1": (Best(level=0.1), {}),
+    "best, level 0.2": (Best(level=0.2), {}),
+    "best, 5 points": (Best(), {"min_points": 5}),
+    "best, no alarm": (Best(), {"alarms": None}),
+    "best, no cap": (Best(cap=1.0), {}),
+    "best, cap at level": (Best(cap=0.05), {}),
+    "best, higher start": (Best(start="higher"), {}),
+    "best, higher start, 5 points": (Best(start="higher"), {"min_points": 5}),
+    "best, against n runs": (Best(start="runs"), {}),
+    "each look at 0.05": (LOOK, {}),
+    "each look at 0.1": (replace(LOOK, level=0.1), {}),
+    "each look at 0.2": (replace(LOOK, level=0.2), {}),
+    "each look at 0.2, 5 points": (replace(LOOK, level=0.2), {"min_points": 5}),
 }
-LAST: dict[str, dict[str, Any]] = {
-    "last value, against n runs": {"start": "runs"},
-    "last value, higher start": {"start": "higher"},
-    "last value, each look at 0.05": {"spend": False},
+LAST: dict[str, StoppingRule] = {
+    "last value, against n runs": Best(start="runs"),
+    "last value, higher start": Best(start="higher"),
+    "last value, each look at 0.05": LOOK,
 }
 
 
@@ -52,26 +56,26 @@ def rules(table: Table, others: Sequence[RealCurve], *, checkpoint: str) -> dict
     """
     general, paper = loaded(checkpoint), loaded("paper")
     ours, naive = beliefs.general(general, table), beliefs.naive(beliefs.last_value(others), table)
-    look = partial(lookup, table, ours, general, alarms=rings(general, table))
+    alarms = rings(general, table)
+
+    def look(rule: StoppingRule, **how: Any) -> beliefs.Lookup:
+        return lookup(rule, table, ours, general, **{"alarms": alarms, **how})
+
     judges: dict[str, Judge] = {
         NONE: Never(),
         **{f"patience {n}": Patience(n) for n in PATIENCES},
         "median": Median(),
         **{f"ASHA {eta}": Asha(eta) for eta in ETAS},
-        "last value": lookup(table, naive, general, rule="best"),
-        "paper": lookup(table, beliefs.paper(paper, table), paper, rule="paper"),
-        BEST: look(rule="best"),
-        "worth": look(rule="worth", spread=True),
+        "last value": lookup(Best(), table, naive, general),
+        "paper": lookup(Paper(), table, beliefs.paper(paper, table), paper),
+        BEST: look(Best()),
+        "worth": look(Worth(), spread=True),
         "oracle": Oracle(),
     }
     if None not in table.metric.bounds:
-        judges["worth, prior"] = look(rule="worth")
-    for name, options in LAST.items():
-        judges[name] = lookup(table, naive, general, rule="best", **options)
-    for name, options in VARIANTS.items():
-        told = dict(options)
-        quiet = {"alarms": None} if not told.pop("alarm", True) else {}
-        judges[name] = look(rule="best", **quiet, **told)
+        judges["worth, prior"] = look(Worth())
+    judges |= {name: lookup(rule, table, naive, general) for name, rule in LAST.items()}
+    judges |= {name: look(rule, **how) for name, (rule, how) in VARIANTS.items()}
     return {
         **{name: Sequential(judge) for name, judge in judges.items()},
         **{f"{i}-Epoch": Epochs(i) for i in EPOCHS},
@@ -88,10 +92,12 @@ def names(table: Table) -> list[str]:
     return [*sequential, *counted, *(f"{i}-Epoch" for i in EPOCHS), *(f"halving {e}" for e in ETAS), "Hyperband 3"]
 
 
-def lookup(table: Table, about: Sequence[beliefs.Beliefs], engine: PFN, **told: Any) -> beliefs.Lookup:
+def lookup(
+    rule: StoppingRule, table: Table, about: Sequence[beliefs.Beliefs], engine: PFN, **how: Any
+) -> beliefs.Lookup:
     """A rule of the library on these beliefs."""
-    outside = {name: told.pop(name) for name in ("alarms", "spread") if name in told}
-    return beliefs.Lookup(told, list(about), table, engine=engine, **outside)
+    outside = {name: how.pop(name) for name in ("alarms", "spread") if name in how}
+    return beliefs.Lookup(rule, list(about), table, engine=engine, options=how, **outside)
 
 
 def rings(engine: PFN, table: Table) -> np.ndarray:

@@ -29,7 +29,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from data import curves
+from data import curves, parquet
 from data.curve import RealCurve
 from real import cases
 from record import QUICK, ROOT, Record, parser, say
@@ -141,7 +141,7 @@ def main(
     told = flags().parse_args(arguments)
     there = list(curves.sources() if sources is None else sources)
     if not there:
-        print(curves.MISSING)
+        print(parquet.MISSING)
         return 1
     full, quick = (PER_TASK, TASKS, ORDERS), (QUICK_PER_TASK, QUICK_TASKS, QUICK_ORDERS)
     for name, value in zip(("per_task", "tasks", "orders"), quick if told.quick else full):

@@ -10,7 +10,7 @@ import numpy as np
 from lcpfn.calibration.ecdf import EcdfDifference
 from lcpfn.calibration.reliability import Reliability
 from lcpfn.calibration.report import Calibration
-from lcpfn.plot import BANDS, BLACK, GREY, MEDIAN, TRUTH, _axes
+from lcpfn.plot import BANDS, BLACK, GREY, MEDIAN, TRUTH, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def ecdf_plot(
     several = {"values": ecdf} if isinstance(ecdf, EcdfDifference) else dict(ecdf)
     if not several:
         raise ValueError("there must be one ECDF at least to draw, got none")
-    axes = _axes() if ax is None else ax
+    axes = new_axes() if ax is None else ax
     widest = min(several.values(), key=lambda one: one.n)
     band = f"{100 * widest.level:.4g} % band, {widest.n} values"
     axes.fill_between(widest.z, widest.lower, widest.upper, color=BANDS[2], linewidth=0, label=band)
@@ -67,7 +67,7 @@ def coverage_plot(told: Calibration, *, ax: Axes | None = None, title: str | Non
     Raises:
         ImportError: if matplotlib is not installed.
     """
-    axes = _axes() if ax is None else ax
+    axes = new_axes() if ax is None else ax
     axes.axhline(0, color=GREY, linewidth=1)
     levels = list(dict.fromkeys(cell.level for cell in told.coverage))
     step = 0.8 / max(1, len(levels))
@@ -99,7 +99,7 @@ def reliability_plot(told: Reliability, *, ax: Axes | None = None, title: str | 
     Raises:
         ImportError: if matplotlib is not installed.
     """
-    axes = _axes() if ax is None else ax
+    axes = new_axes() if ax is None else ax
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
     full = told.count > 0
     hint = f"{told.count.sum():.0f} events, their number beside each point; above the line: more than was said"

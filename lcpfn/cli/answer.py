@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lcpfn.belief import Belief
-from lcpfn.logs.table import Curve
+from lcpfn.curve import Curve, Reading
 from lcpfn.surprise import Surprise
 
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals in the table
@@ -37,7 +37,7 @@ class Answer:
         if np.isnan(self.seen.y).all():
             return None
         where = int(np.nanargmax(self.belief.metric.sign * self.seen.y))
-        return float(self.seen.times[where]), float(self.seen.y[where])
+        return float(self.seen.t[where]), float(self.seen.y[where])
 
     @property
     def truth(self) -> Curve:
@@ -51,7 +51,7 @@ class Answer:
         """Q records of plain numbers, None where there is no number."""
         belief, record = self.belief, self.record
         better = None if record is None else belief.prob_better(record[1])
-        beaten, truth = self._beaten(), dict(zip(self.truth.times, self.truth.y))
+        beaten, truth = self._beaten(), dict(zip(self.truth.t, self.truth.y))
         diverged = None if belief.outcome is None else belief.prob_diverged()
         quantiles, mean, std = belief.quantile(np.array(QUANTILES)), belief.mean(), belief.std()
         return [
@@ -71,9 +71,10 @@ class Answer:
     def document(self, **about: Any) -> dict[str, Any]:
         """What `--json` prints; keys may be added, but none removed or changed without a new "format"."""
         measured, metric, record = ~np.isnan(self.seen.y), self.belief.metric, self.record
+        reading = self.seen.reading
         last = None
         if record is not None:
-            last = {"t": float(self.seen.times[measured][-1]), "y": float(self.seen.y[measured][-1])}
+            last = {"t": float(self.seen.t[measured][-1]), "y": float(self.seen.y[measured][-1])}
         return {
             "format": 1,
             **about,
@@ -85,7 +86,9 @@ class Answer:
                 "count": int(measured.sum()),
                 "last": last,
                 "best": None if record is None else {"t": record[0], "y": record[1]},
+                "diverged_at": self.seen.diverged_at,
             },
+            "reading": None if reading is None else _counts(reading),
             "incumbent": self.incumbent,
             "surprise": self._surprise(),
             "forecast": self.forecasts(),
@@ -98,8 +101,12 @@ class Answer:
         if record is None:
             return f"{what}: nothing seen yet"
         count = f"{measured.sum()} value{'s' if measured.sum() > 1 else ''}"
-        last = self.seen.times[measured][-1]
-        return f"{what}: {count} seen up to {clock} {last:.6g}, the best {record[1]:.5g} at {clock} {record[0]:.6g}"
+        last = self.seen.t[measured][-1]
+        diverged = "" if self.seen.diverged_at is None else f", diverged at {clock} {self.seen.diverged_at:.6g}"
+        return (
+            f"{what}: {count} seen up to {clock} {last:.6g}{diverged}, "
+            f"the best {record[1]:.5g} at {clock} {record[0]:.6g}"
+        )
 
     def warning(self) -> str | None:
         """A line if the alarm rang."""
@@ -183,6 +190,36 @@ class Answer:
         done = record is not None and self.belief.metric.sign * (record[1] - self.incumbent) > 0
         probability = np.ones(self.best.shape) if done else self.best.prob_better(self.incumbent)
         return {float(t): _finite(p) for t, p in zip(self.best.t, probability)}
+
+
+def left_out(curve: Curve) -> list[str]:
+    """Sentences on what a log holds besides the values of the curve; none if that is nothing."""
+    reading = curve.reading
+    if reading is None:
+        return []
+    lines = []
+    if reading.replaced:
+        gone = f", {reading.abandoned} of them at times that have not come again" if reading.abandoned else ""
+        lines.append(f"{_values(reading.replaced)} left out: a restart came to their times again{gone}")
+    if reading.not_finite and curve.diverged_at is not None:
+        lines.append(
+            f"{_values(reading.not_finite)} not finite; the run diverged at {curve.clock} {curve.diverged_at:.6g}: "
+            "from there on none is finite"
+        )
+    elif reading.not_finite:
+        lines.append(f"{_values(reading.not_finite)} not finite, and left out: finite ones come later")
+    if reading.other_runs:
+        lines.append(f"{_values(reading.other_runs)} of other runs left out")
+    return [*lines, *reading.notices]
+
+
+def _values(count: int) -> str:
+    return f"{count} value is" if count == 1 else f"{count} values are"
+
+
+def _counts(reading: Reading) -> dict[str, Any]:
+    names = ("read", "replaced", "not_finite", "abandoned", "other_runs")
+    return {**{name: getattr(reading, name) for name in names}, "notices": list(reading.notices)}
 
 
 def spread(count: int) -> list[int]:

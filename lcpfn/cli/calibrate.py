@@ -7,15 +7,16 @@ import sys
 from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lcpfn.calibration import Report
 from lcpfn.calibration import calibrate as judge
 from lcpfn.calibration.report import JOINT
-from lcpfn.cli.commands import _require
+from lcpfn.cli.inputs import require
 from lcpfn.metric import Metric
-from lcpfn.pfn import load
+from lcpfn.pfn import PFN, load
 from lcpfn.query import KINDS
 
 LENGTH = 100  # points of a curve
@@ -23,13 +24,12 @@ LENGTH = 100  # points of a curve
 
 def calibrate(options: Namespace) -> int:
     """Prints how well a checkpoint is calibrated on fresh curves of a prior; draws pictures if asked."""
-    _require("torch", "train")  # the prior draws with it
+    require("torch", "train")  # the prior draws with it
     if options.out is not None:
-        _require("matplotlib", "plot")
+        require("matplotlib", "plot")
     torch, priors = import_module("torch"), import_module("lcpfn.priors")  # by name: the library depends on no prior
     pfn = load(options.checkpoint)
-    told = pfn.checkpoint.provenance["prior"] if options.prior is None else {"name": options.prior, "parameters": None}
-    prior = priors.by_name(told["name"], told["parameters"])
+    prior = priors.by_name(options.prior) if options.prior is not None else _own(pfn, trusted=options.trust_prior)
     if not np.isfinite(prior.bounds).all():
         raise ValueError(
             f"lcpfn calibrate takes priors whose curves share their bounds, as paper and domhan, got {prior.name}; "
@@ -58,6 +58,26 @@ def calibrate(options: Namespace) -> int:
     if options.out is not None:
         _draw(Path(options.out), report)
     return 0
+
+
+def _own(pfn: PFN, *, trusted: bool) -> Any:
+    """The prior that the checkpoint's header names: one of ours, or one to import if the user trusts the file.
+
+    Raises:
+        ValueError: if it would have to be imported, and nobody said that it may be.
+    """
+    priors = import_module("lcpfn.priors.names")
+    told = pfn.checkpoint.provenance.get("prior") or {}
+    name, parameters = told.get("name"), told.get("parameters")
+    if not isinstance(name, str) or ":" not in name:
+        return priors.built_in(name, parameters)
+    if not trusted:
+        raise ValueError(
+            f"the checkpoint names a prior of somebody's own, {name!r}; importing it would run the code of that "
+            f"module. If you trust it give --prior {name}, or --trust-prior for its parameters as well"
+        )
+    print(f"lcpfn calibrate: importing {name!r}, which the checkpoint names", file=sys.stderr, flush=True)
+    return priors.by_name(name, parameters)
 
 
 def _draw(folder: Path, report: Report) -> None:

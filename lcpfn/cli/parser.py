@@ -53,7 +53,7 @@ def _run(arguments: list[str]) -> int:
         from lcpfn.cli import commands
 
         return commands.train(arguments[1:])
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.command == "calibrate":
         from lcpfn.cli import calibrate
 
@@ -68,16 +68,17 @@ def _run(arguments: list[str]) -> int:
     return run(options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of `lcpfn` and its subcommands, but for `train`, whose flags are made from its options."""
+    whole = argparse.ArgumentParser(
         prog="lcpfn",
         description="Calibrated beliefs about the rest of a learning curve.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"lcpfn {lcpfn.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    whole.add_argument("--version", action="version", version=f"lcpfn {lcpfn.__version__}")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_predict(commands)
     demo = commands.add_parser(
         "demo",
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibrate(commands)
     _add_verify(commands)
     commands.add_parser("train", help="train a network on a prior (needs torch); lcpfn train --help lists its flags")
-    return parser
+    return whole
 
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -109,9 +110,12 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "predict",
         help="forecast a learning curve from the log of a run, a CSV file or a list of numbers",
         description="Forecasts a learning curve: prints a table, or JSON, and draws a picture.",
-        epilog="Logs that are read, alone or in a folder: CSV (Keras, Lightning), TensorBoard event files, "
-        "trainer_state.json (Hugging Face), result.json and progress.csv (Ray Tune), JSON lines, Optuna (SQLite, "
-        "journal) and MLflow (SQLite, mlruns). Lists that start with a minus sign need an equals sign: --bounds=-1,1",
+        epilog="Logs that are read, alone or in a folder: CSV (Keras, Lightning), TensorBoard event files "
+        "and downloads, .wandb files and panel exports (Weights & Biases), trainer_state.json (Hugging Face), "
+        "result.json and progress.csv (Ray Tune), JSON lines, Optuna (SQLite, journal), MLflow (SQLite, mlruns), "
+        "folders of DVCLive and CatBoost, evaluations as JSON (XGBoost, LightGBM, Keras, pandas), .npz "
+        "(Stable-Baselines3), .csv.zip (Syne Tune), and what a run printed (--pattern). Lists that start with a minus "
+        "sign need an equals sign: --bounds=-1,1",
         allow_abbrev=False,
     )
     _add_curve(predict)
@@ -158,7 +162,18 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="values, by name or number (default: val_accuracy, accuracy, ... or the only column of numbers)",
     )
-    curve.add_argument("--run", metavar="NAME", help="which run, where a folder or a database holds several")
+    curve.add_argument(
+        "--pattern",
+        metavar="REGEX",
+        help="how to read a printed log: keras, nanogpt, megatron, xgboost, lightgbm, catboost, fairseq, mmdet, "
+        "detectron2, transformers, imagenet, epochs, or 'step (?P<t>\\d+).*loss (?P<y>[\\d.eE+-]+)' (default: the "
+        "first of these that fits)",
+    )
+    curve.add_argument(
+        "--run",
+        metavar="NAME",
+        help="which run, where a folder or a database holds several, or a table: trial_id=3",
+    )
     curve.add_argument("--time-column", metavar="NAME", help='times, by name or number; "rows" counts rows from 1')
     curve.add_argument(
         "--observe", type=_count, metavar="N", help="see the first N values only, keep the rest as truth"
@@ -216,7 +231,14 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_checkpoint(calibrate)
     calibrate.set_defaults(checkpoint="paper")  # the general prior's curves share no bounds
     calibrate.add_argument(
-        "--prior", metavar="NAME", help="of the curves, also module:object (default: the checkpoint's own)"
+        "--prior",
+        metavar="NAME",
+        help="of the curves, also module:object (default: the checkpoint's own, if it is one of this package)",
+    )
+    calibrate.add_argument(
+        "--trust-prior",
+        action="store_true",
+        help="import the module:object that the checkpoint names, which runs its code; its name is printed first",
     )
     calibrate.add_argument("--curves", type=_count, default=300, metavar="N", help="how many (default: 300)")
     cuts = (10, 20, 40, 80)  # lcpfn.calibration.CUTS; a test keeps them equal, as for the demo's curves

@@ -19,7 +19,6 @@ MAX_MEAN = 8.0
 MAX_LOG_STD = 0.5
 MIN_LOG_STD = -7.0
 LOG_STD_OFFSET = float(np.log(-MIN_LOG_STD / MAX_LOG_STD))  # makes raw = 0 give std 1
-MIN_LOG_STD_UNCAPPED = -12.0
 
 # Where the panels of a quadrature begin and end, in standard deviations of each component.
 _KNOTS = np.array([-5.5, -2.5, -0.9, 0.9, 2.5, 5.5])
@@ -74,13 +73,11 @@ class Mixture:
                 raise ValueError(f"{name} must be {must}, got {getattr(self, name)[at]:.4g} at index {at}; {advice}")
 
     @classmethod
-    def from_raw(cls, raw: ArrayLike, *, capped: bool = True) -> Self:
-        """The mixture that the outputs of a network stand for.
+    def from_raw(cls, raw: ArrayLike) -> Self:
+        """The mixture that the outputs of a network stand for, with smooth caps on means and standard deviations.
 
         Args:
             raw: (..., 3K) outputs [logits | means | log stds]; raw = 0 means equal weights, mean 0, std 1.
-            capped: with smooth caps on means and stds (for "sinh" coordinates); else means as they are and log stds
-                only kept above a floor.
 
         Raises:
             ValueError: the last axis is not a multiple of 3.
@@ -91,11 +88,8 @@ class Mixture:
         if raw.dtype not in (np.float32, np.float64):
             raw = raw.astype(np.float64)
         logits, means, log_stds = np.split(raw, 3, axis=-1)
-        if capped:
-            means = MAX_MEAN * np.tanh(means / MAX_MEAN)
-            log_stds = MIN_LOG_STD + (MAX_LOG_STD - MIN_LOG_STD) * expit(log_stds + LOG_STD_OFFSET)
-        else:
-            log_stds = np.maximum(log_stds, MIN_LOG_STD_UNCAPPED)
+        means = MAX_MEAN * np.tanh(means / MAX_MEAN)
+        log_stds = MIN_LOG_STD + (MAX_LOG_STD - MIN_LOG_STD) * expit(log_stds + LOG_STD_OFFSET)
         return cls(logits - log_sum(logits)[..., None], means, np.exp(log_stds))
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Unpack
 
 from lcpfn.integrations.run import Run
 from lcpfn.metric import Metric
 from lcpfn.stopping import Decision, Stopper
+from lcpfn.stopping.options import Judging
+from lcpfn.stopping.spelling import spelled
 
 try:
     from keras.callbacks import Callback
@@ -20,6 +22,7 @@ except ImportError as error:
 __all__ = ["LearningCurveStopping"]
 
 
+@spelled
 class LearningCurveStopping(Callback):
     """Ends the fit when it is unlikely to get better by min_delta, or with a stopper, to beat the runs that it knows.
 
@@ -29,11 +32,14 @@ class LearningCurveStopping(Callback):
 
     Args:
         monitor: name of a metric in the fit's history.
-        stopper: knows the other runs; without it the run is judged alone, by "converged".
+        stopper: knows the other runs; without it the run is judged alone, by `lcpfn.stopping.Converged`.
         trial: name of the run to the stopper.
         horizon: last epoch of a run that is judged alone; by default the fit's.
         metric: of a run that is judged alone; by default what the name stands for, see `lcpfn.names`.
-        **policy: other fields of `lcpfn.stopping.Policy` for a run that is judged alone; it takes a min_delta.
+        min_delta: the gain that is worth going on for, in units of the metric; a run that is judged alone needs it.
+        level: of a run that is judged alone, the probability of such a gain at which it stops; 0.05 by default.
+        **options: engine, min_points, every, first_step, nan, alarm, target and stretch_time of
+            `lcpfn.stopping.Policy` for a run that is judged alone.
 
     Attributes:
         decision: the latest one.
@@ -62,11 +68,22 @@ class LearningCurveStopping(Callback):
         trial: str | int | None = None,
         horizon: float | None = None,
         metric: Metric | None = None,
-        **policy: Any,
+        min_delta: float | None = None,
+        level: float | None = None,
+        **options: Unpack[Judging],
     ) -> None:
         super().__init__()
         self.decision: Decision | None = None
-        self._run = Run(monitor, stopper=stopper, trial=trial, horizon=horizon, metric=metric, **policy)
+        self._run = Run(
+            monitor,
+            stopper=stopper,
+            trial=trial,
+            horizon=horizon,
+            metric=metric,
+            min_delta=min_delta,
+            level=level,
+            **options,
+        )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begins the run."""

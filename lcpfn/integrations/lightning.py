@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from lcpfn.integrations.run import Run
 from lcpfn.metric import Metric
 from lcpfn.stopping import Decision, Stopper
+from lcpfn.stopping.options import Judging
+from lcpfn.stopping.spelling import spelled
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -20,21 +22,25 @@ except ImportError as error:
 __all__ = ["LearningCurveStopping"]
 
 
+@spelled
 class LearningCurveStopping(Callback):
     """Ends the fit when it is unlikely to get better by min_delta, or with a stopper, to beat the runs that it knows.
 
-    Judged after each validation, or after each epoch where nothing validates. The run's steps are epochs, counted from
-    1; optimizer steps where max_steps limits the fit or it validates within epochs. The points are in the trainer's
-    checkpoints. Rank 0 decides for all, and alone writes the stopper's file. A value that is not finite ends the fit.
-    The end of the fit finishes the trial; an exception does not.
+    Judged after each validation, or after each epoch where nothing validates or the metric is one of training. The
+    run's steps are epochs, counted from 1; optimizer steps where max_steps limits the fit or it validates within
+    epochs. The points are in the trainer's checkpoints. Rank 0 decides for all, and alone writes the stopper's file. A
+    value that is not finite ends the fit. The end of the fit finishes the trial; an exception does not.
 
     Args:
         monitor: name of a logged metric.
-        stopper: knows the other runs; without it the run is judged alone, by "converged".
+        stopper: knows the other runs; without it the run is judged alone, by `lcpfn.stopping.Converged`.
         trial: name of the run to the stopper.
         horizon: last step of a run that is judged alone; by default max_epochs or the number of optimizer steps.
         metric: of a run that is judged alone; by default what the name stands for, see `lcpfn.names`.
-        **policy: other fields of `lcpfn.stopping.Policy` for a run that is judged alone; it takes a min_delta.
+        min_delta: the gain that is worth going on for, in units of the metric; a run that is judged alone needs it.
+        level: of a run that is judged alone, the probability of such a gain at which it stops; 0.05 by default.
+        **options: engine, min_points, every, first_step, nan, alarm, target and stretch_time of
+            `lcpfn.stopping.Policy` for a run that is judged alone.
 
     Attributes:
         decision: the latest one; on ranks other than 0 without its beliefs.
@@ -73,12 +79,24 @@ class LearningCurveStopping(Callback):
         trial: str | int | None = None,
         horizon: float | None = None,
         metric: Metric | None = None,
-        **policy: Any,
+        min_delta: float | None = None,
+        level: float | None = None,
+        **options: Unpack[Judging],
     ) -> None:
         self.decision: Decision | None = None
-        self._run = Run(monitor, stopper=stopper, trial=trial, horizon=horizon, metric=metric, **policy)
+        self._run = Run(
+            monitor,
+            stopper=stopper,
+            trial=trial,
+            horizon=horizon,
+            metric=metric,
+            min_delta=min_delta,
+            level=level,
+            **options,
+        )
         self._resumed: dict[float, float] = {}
         self._in_epochs = True
+        self._missed = self._of_training = False
 
     @property
     def state_key(self) -> str:
@@ -95,6 +113,7 @@ class LearningCurveStopping(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begins the run, or resumes it from a checkpoint."""
+        self._missed = self._of_training = False
         if trainer.fast_dev_run:
             return
         whole = isinstance(trainer.val_check_interval, float) and trainer.val_check_interval == 1.0
@@ -105,13 +124,21 @@ class LearningCurveStopping(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judges the run."""
-        if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING or self._of_training:
+            return
+        if self._run.monitor in trainer.callback_metrics:
             self._judge(trainer)
+        else:  # a training metric comes at the end of the epoch, after validation
+            self._missed = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judges the run where nothing validates."""
-        if not trainer.enable_validation:
+        """Judges the run where nothing validates, or where what it is judged by is no metric of validation."""
+        if not trainer.enable_validation or self._of_training:
             self._judge(trainer)
+        elif self._missed:
+            self._missed = False
+            self._judge(trainer)  # which says what is logged, if this one is not
+            self._of_training = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Finishes the run."""
@@ -128,11 +155,11 @@ class LearningCurveStopping(Callback):
             except Exception as error:  # the other ranks wait for an answer
                 answer = error
         light = replace(answer, run=None, verdict=None) if isinstance(answer, Decision) else answer
-        told = trainer.strategy.broadcast(light)
-        if isinstance(told, Exception):
-            raise told
-        self.decision = told if answer is None else answer
-        if told is not None and told.stop:
+        received = trainer.strategy.broadcast(light)
+        if isinstance(received, Exception):
+            raise received
+        self.decision = received if answer is None else answer
+        if received is not None and received.stop:
             trainer.should_stop = True
 
     def _answer(self, trainer: Trainer) -> Decision | None:

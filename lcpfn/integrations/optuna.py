@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+import math
+import warnings
+from dataclasses import asdict, replace
+from itertools import islice
 
+from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.stopping import Audit, Decision, Policy, Rivals
 from lcpfn.stopping.audit import Auditor, after
-from lcpfn.stopping.state import Doom, Trial
+from lcpfn.stopping.best import DEFAULT
+from lcpfn.stopping.options import Alarm, NotFinite
+from lcpfn.stopping.question import Target
+from lcpfn.stopping.rule import Rule
+from lcpfn.stopping.spelling import spelled
+from lcpfn.stopping.state import GivenUp, Trial
 
 try:
     from optuna.pruners import BasePruner
@@ -19,28 +27,40 @@ except ImportError as error:
 
 __all__ = ["LearningCurvePruner"]
 
+RECENT = 50  # completed trials that tell what the objective returns
 GIVEN_UP = "lcpfn:given_up"  # system attribute of a trial, where trials are audited
 
 
+@spelled
 class LearningCurvePruner(BasePruner):
     """Prunes a trial that is unlikely to beat the best completed one within its horizon.
 
     The study's storage is all that it knows: threads, processes and restarts need nothing else, and the pruner pickles
-    without weights. Trials count against others by their best intermediate value, by their final one where they
-    reported none; only COMPLETE trials are to be beaten. Reports may come in any order and with gaps. A report that
-    is not finite prunes the trial.
+    without weights. A trial that is COMPLETE counts by the value that it returned, and only such trials are to be
+    beaten. What is forecast of a running trial is what the objective returns, as far as completed trials tell: the last
+    report or the best one; `target` says which where they do not. Reports may come in any order and with gaps. NaN
+    before the first finite report is no measurement; a report that is not finite after it prunes the trial.
 
     Args:
         horizon: number of steps of a whole trial, in the unit of `trial.report(value, step)`.
-        first_step: the step of a trial's first report.
+        rule: of `lcpfn.stopping`, as for `lcpfn.stopping.Stopper`.
         metric: direction and bounds of what is reported; by default the study's direction, without bounds.
+        target: what the objective returns, "last" or "best" of what it reports; by default whatever the values of
+            completed trials are nearer to, "best" if both are as near.
+        engine: as for `lcpfn.stopping.Policy`.
+        min_points: as for `lcpfn.stopping.Policy`.
+        every: as for `lcpfn.stopping.Policy`.
+        first_step: the step of a trial's first report.
+        nan: as for `lcpfn.stopping.Policy`.
+        alarm: as for `lcpfn.stopping.Policy`.
+        stretch_time: as for `lcpfn.stopping.Policy`.
         audit: share of the trials to be pruned that are let go on, so that `report` can say how often pruning is wrong.
             A trial that was given up, audited or not, has a system attribute that says so.
         seed: of the choice of those, which depends on the trial's number alone.
-        **policy: other fields of `lcpfn.stopping.policy.Policy`: level, rule, min_delta, every and so on.
 
     Raises:
         ValueError: from `prune`, if the study has several objectives, or another direction than the metric.
+        TypeError: if an argument is unknown.
 
     Example:
         >>> import lcpfn, optuna
@@ -65,16 +85,35 @@ class LearningCurvePruner(BasePruner):
         self,
         *,
         horizon: float,
-        first_step: int = 0,
+        rule: Rule = DEFAULT,
         metric: Metric | None = None,
+        target: Target | None = None,
+        engine: str | Engine = "default",
+        min_points: int = 2,
+        every: int = 1,
+        first_step: int = 0,
+        nan: NotFinite = "stop",
+        alarm: Alarm = "surprise",
+        stretch_time: bool = False,
         audit: float = 0.0,
         seed: int = 0,
-        **policy: Any,
     ) -> None:
-        self._options = {"horizon": horizon, "first_step": first_step, **policy}
-        self._metric, self._share, self._seed = metric, audit, seed
-        self._bests: dict[tuple[str, int], float] = {}  # of trials that are over: they do not change any more
-        self._auditor(metric)  # its errors belong here, not into a running trial
+        policy = Policy(
+            horizon=horizon,
+            rule=rule,
+            metric=metric,
+            engine=engine,
+            min_points=min_points,
+            every=every,
+            first_step=first_step,
+            nan=nan,
+            alarm=alarm,
+            target=target or "best",
+            stretch_time=stretch_time,
+        )
+        self._auditor = Auditor(policy, audit, seed)
+        self._target = target
+        self._warned = False
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether to prune; called by `trial.should_prune()`."""
@@ -82,18 +121,21 @@ class LearningCurvePruner(BasePruner):
 
     def decide(self, study: Study, trial: FrozenTrial) -> Decision:
         """The decision with its reasons, as of `lcpfn.stopping.Stopper.update`; `study.trials[i]` is a trial."""
-        auditor, values = self._auditor(self._metric_of(study)), trial.intermediate_values
         others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
-        rivals = self._rivals(study, others, auditor.policy)
-        decision = auditor.policy.decide(list(values), list(values.values()), rivals)
+        auditor, values = self._auditor_of(study, others), trial.intermediate_values
+        decision = auditor.policy.decide(list(values), list(values.values()), _rivals(others, auditor.policy))
+        self._doubt(trial, others)
+        if self._target is None and decision.run is not None:
+            notice = f"judged by its {auditor.policy.target} value, which completed trials returned"
+            decision = replace(decision, notices=(*decision.notices, notice))
         if not auditor.share:
             return decision
-        doom = _doom(trial)
-        if doom is None and decision.stop:
-            doom = auditor.doom(str(trial.number), max(values), decision)
+        past = _given_up(trial)
+        if past is None and decision.stop:
+            past = auditor.given_up(str(trial.number), max(values), decision)
             if not trial.state.is_finished():
-                study._storage.set_trial_system_attr(trial._trial_id, GIVEN_UP, asdict(doom))
-        return after(doom, decision)
+                study._storage.set_trial_system_attr(trial._trial_id, GIVEN_UP, asdict(past))
+        return after(past, decision)
 
     def report(self, study: Study) -> Audit:
         """How often pruning was wrong, from the audited trials, as of `lcpfn.stopping.Stopper.report`.
@@ -103,19 +145,35 @@ class LearningCurvePruner(BasePruner):
         Raises:
             ValueError: if nothing is audited.
         """
-        auditor, trials = self._auditor(self._metric_of(study)), []
-        over = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        over, trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)), []
         over.sort(key=lambda each: (each.datetime_complete, each.number))
+        auditor = self._auditor_of(study, over)
         for i, each in enumerate(over):
-            doom, best = _doom(each), self._best(study, each, auditor.policy)
-            if doom or each.state is TrialState.COMPLETE:  # else something else pruned it
-                trial = Trial({} if best is None else {0.0: best}, over=True, doom=doom)
-                trial.won = auditor.won(trial, self._rivals(study, over[:i], auditor.policy))
-                trials.append(trial)
+            past, end = _given_up(each), _standing(each, auditor.policy)
+            if past or each.state is TrialState.COMPLETE:  # else something else pruned it
+                trial = Trial({} if end is None else {0.0: end}, over=True, given_up=past)
+                trials.append(replace(trial, won=auditor.won(trial, _rivals(over[:i], auditor.policy))))
         return auditor.report(trials)
 
-    def _auditor(self, metric: Metric | None) -> Auditor:
-        return Auditor(Policy(metric=metric, **self._options), self._share, self._seed)
+    def _doubt(self, trial: FrozenTrial, others: list[FrozenTrial]) -> None:
+        """Warns, once, where the horizon may be in another unit than the steps."""
+        if self._warned:
+            return
+        ends = [max(each.intermediate_values) for each in _recent(others)]
+        found = [self._auditor.policy.doubt(max(ends), over=True)] if ends else []
+        if trial.intermediate_values:
+            found.append(self._auditor.policy.doubt(max(trial.intermediate_values), over=False))
+        if (why := next((each for each in found if each is not None), None)) is not None:
+            self._warned = True
+            warnings.warn(why, stacklevel=4)
+
+    def _auditor_of(self, study: Study, others: list[FrozenTrial]) -> Auditor:
+        """The auditor with what the study says: its direction, and what its objective returns."""
+        policy = self._auditor.policy
+        metric, target = self._metric_of(study), self._target
+        if target is None:
+            target = _returned(others, metric)
+        return replace(self._auditor, policy=replace(policy, metric=metric, target=target))
 
     def _metric_of(self, study: Study) -> Metric:
         if len(study.directions) != 1:
@@ -123,37 +181,52 @@ class LearningCurvePruner(BasePruner):
                 f"pruning needs a study with one objective, got {len(study.directions)}; give such a study no pruner"
             )
         direction = "max" if study.direction is StudyDirection.MAXIMIZE else "min"
-        if self._metric is None:
+        given = self._auditor.policy.metric
+        if given is None:
             return Metric(direction)
-        if self._metric.direction != direction:
+        if given.direction != direction:
             raise ValueError(
-                f'the metric must have the direction of the study, "{direction}", got "{self._metric.direction}"; '
+                f'the metric must have the direction of the study, "{direction}", got "{given.direction}"; '
                 "what is reported and what is returned must both be better in the same direction"
             )
-        return self._metric
-
-    def _rivals(self, study: Study, others: list[FrozenTrial], policy: Policy) -> Rivals:
-        """What the study's storage knows of other trials."""
-        bests = [(each.state is TrialState.COMPLETE, self._best(study, each, policy)) for each in others]
-        return Rivals(
-            finished=tuple(best for complete, best in bests if complete and best is not None),
-            concluded=sum(each.state in (TrialState.COMPLETE, TrialState.PRUNED) for each in others),
-            running=tuple(best for complete, best in bests if not complete and best is not None),
-        )
-
-    def _best(self, study: Study, trial: FrozenTrial, policy: Policy) -> float | None:
-        """The best of a trial's reports, else its final value."""
-        key = (study.study_name, trial.number)
-        if (best := self._bests.get(key)) is None:
-            best = policy.best_of(list(trial.intermediate_values.values()))
-            if best is None and trial.state is TrialState.COMPLETE:
-                best = policy.best_of(trial.values)
-            if best is not None and trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-                self._bests[key] = best
-        return best
+        return given
 
 
-def _doom(trial: FrozenTrial) -> Doom | None:
+def _recent(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The latest trials that were trained to their end and reported on the way; few, as each report asks for them."""
+    found = (each for each in reversed(trials) if each.state is TrialState.COMPLETE)
+    return list(islice((each for each in found if len(each.intermediate_values) > 1), RECENT))
+
+
+def _rivals(others: list[FrozenTrial], policy: Policy) -> Rivals:
+    """What the study's storage knows of other trials."""
+    ends = [(each.state is TrialState.COMPLETE, _standing(each, policy)) for each in others]
+    return Rivals(
+        finished=tuple(end for complete, end in ends if complete and end is not None),
+        concluded=sum(each.state in (TrialState.COMPLETE, TrialState.PRUNED) for each in others),
+        running=tuple(end for complete, end in ends if not complete and end is not None),
+    )
+
+
+def _standing(trial: FrozenTrial, policy: Policy) -> float | None:
+    """What a trial counts by: the value that it returned, for the study ranks it by that; else what it reported."""
+    if trial.state is TrialState.COMPLETE:
+        return None if trial.values is None else float(trial.values[0])
+    return policy.standing(trial.intermediate_values)
+
+
+def _returned(trials: list[FrozenTrial], metric: Metric) -> Target:
+    """Whether the objective returns the best or the last of what it reports, by the trials that completed."""
+    from_best = from_last = 0.0
+    for each in _recent(trials):
+        reports = {step: y for step, y in each.intermediate_values.items() if math.isfinite(y)}
+        if reports and each.values is not None:
+            from_best += abs(each.values[0] - metric.sign * max(metric.sign * y for y in reports.values()))
+            from_last += abs(each.values[0] - reports[max(reports)])
+    return "last" if from_last < from_best else "best"
+
+
+def _given_up(trial: FrozenTrial) -> GivenUp | None:
     """The moment at which a trial was given up; one that is retried from its start has not reached it."""
     record = trial.system_attrs.get(GIVEN_UP)
-    return Doom(**record) if record is not None and record["step"] in trial.intermediate_values else None
+    return GivenUp(**record) if record is not None and record["step"] in trial.intermediate_values else None

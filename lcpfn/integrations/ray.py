@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from lcpfn.files import write
 from lcpfn.metric import Metric
 from lcpfn.stopping import Stopper
-from lcpfn.stopping.state import write
+from lcpfn.stopping.checks import is_real
+from lcpfn.stopping.options import Comparing
+from lcpfn.stopping.spelling import spelled
 
 try:
     from ray import tune
@@ -22,9 +27,12 @@ except ImportError as error:
 
 __all__ = ["LearningCurveScheduler", "LearningCurveStopper"]
 
+Bounds = tuple[float | None, float | None]
+LOOKED_FOR = 20  # results; evaluations may be rare
 STATE = "lcpfn-stopper.json"  # beside Ray's own files of an experiment, which travel with it
 
 
+@spelled
 class LearningCurveStopper(tune.Stopper):
     """Ends a trial that is unlikely to beat the best finished one, in `tune.RunConfig(stop=...)`, with any scheduler.
 
@@ -36,8 +44,9 @@ class LearningCurveStopper(tune.Stopper):
         max_t: time at which a whole trial ends, in units of time_attr. A trial that gets there is finished and ended.
         time_attr: name of the reported time.
         bounds: lowest and highest possible value of the metric, None where there is no such bound.
-        **options: others of `lcpfn.stopping.Stopper`: level, rule, min_delta, every, audit and so on. first_step=0 if
-            the time does not begin at 1, as seconds do not.
+        **options: others of `lcpfn.stopping.Stopper`: rule, engine, min_points, every, nan, alarm, stretch_time,
+            audit, seed, first_step (0 if the time does not begin at 1, as seconds do not), and target: by default
+            "last", the value that `ResultGrid.get_best_result` ranks trials by.
 
     Attributes:
         stopper: the `lcpfn.stopping.Stopper` behind it, with its `incumbent` and `report`.
@@ -59,11 +68,13 @@ class LearningCurveStopper(tune.Stopper):
         mode: str,
         max_t: float,
         time_attr: str = "training_iteration",
-        bounds: tuple[float | None, float | None] = (None, None),
-        **options: Any,
+        bounds: Bounds = (None, None),
+        **options: Unpack[Comparing],
     ) -> None:
+        options.setdefault("target", "last")
         self.stopper = Stopper(horizon=max_t, metric=Metric(mode, bounds=bounds), **options)
         self._metric, self._time_attr = metric, time_attr
+        self._missed: int | None = 0  # results without metric or time, until one has both
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Whether the trial is to end; a result without the metric or the time, or with None, is passed over.
@@ -74,6 +85,7 @@ class LearningCurveStopper(tune.Stopper):
         """
         flat = flatten_dict(dict(result))
         step, value, over = flat.get(self._time_attr), flat.get(self._metric), bool(flat.get(DONE))
+        self._watch(flat, over or (is_real(step) and step >= self.stopper.policy.horizon))
         if step is not None and value is not None:
             if self.stopper.update(trial_id, step, value).stop:
                 return True
@@ -82,11 +94,27 @@ class LearningCurveStopper(tune.Stopper):
             self.stopper.finish(trial_id)
         return over
 
+    def _watch(self, flat: Mapping[str, Any], over: bool) -> None:
+        """Warns, once, where no result has had the metric or the time when a trial ends or after LOOKED_FOR results."""
+        missing = [name for name in (self._metric, self._time_attr) if flat.get(name) is None]
+        if self._missed is None or not missing:
+            self._missed = None
+            return
+        self._missed += 1
+        if over or self._missed == LOOKED_FOR:
+            self._missed = None
+            names = sorted(name for name, value in flat.items() if is_real(value))
+            warnings.warn(
+                f"{missing[0]!r} was in none of the results so far, so nothing is judged; they have {', '.join(names)}",
+                stacklevel=3,
+            )
+
     def stop_all(self) -> bool:
         """False: it judges trials, not the experiment."""
         return False
 
 
+@spelled
 class LearningCurveScheduler(FIFOScheduler):
     """Stops a trial that is unlikely to beat the best finished one within max_t.
 
@@ -97,7 +125,9 @@ class LearningCurveScheduler(FIFOScheduler):
         max_t: as of `LearningCurveStopper`.
         metric: as of `LearningCurveStopper`, or left to `tune.TuneConfig`.
         mode: as of `LearningCurveStopper`, or left to `tune.TuneConfig`.
-        **options: others of `LearningCurveStopper`: time_attr, bounds, level, rule and so on.
+        time_attr: as of `LearningCurveStopper`.
+        bounds: as of `LearningCurveStopper`.
+        **options: as of `LearningCurveStopper`: rule, engine, min_points and so on.
 
     Example:
         >>> def objective(config):
@@ -118,12 +148,23 @@ class LearningCurveScheduler(FIFOScheduler):
         [False, True, True]
     """
 
-    def __init__(self, *, max_t: float, metric: str | None = None, mode: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        max_t: float,
+        metric: str | None = None,
+        mode: str | None = None,
+        time_attr: str = "training_iteration",
+        bounds: Bounds = (None, None),
+        **options: Unpack[Comparing],
+    ) -> None:
         super().__init__()
-        self._options = {"max_t": max_t, **options}
+        self._made = partial(LearningCurveStopper, max_t=max_t, time_attr=time_attr, bounds=bounds, **options)
         self._metric, self._mode = metric, mode
         self._file: Path | None = None  # known with the first trial
-        self._judge = self._made()  # its errors belong here, not into a running experiment
+        self._judge = self._made(
+            metric=metric or DEFAULT_METRIC, mode=mode or "max"
+        )  # its errors belong here, not into a running experiment
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Takes what `tune.TuneConfig` says; False, which is an error to Ray, if both of you said it."""
@@ -131,7 +172,7 @@ class LearningCurveScheduler(FIFOScheduler):
             return False
         self._mode = mode or self._mode
         self._metric = metric or self._metric or DEFAULT_METRIC
-        self._judge = self._made()
+        self._judge = self._made(metric=self._metric, mode=self._mode or "max")
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
@@ -177,9 +218,6 @@ class LearningCurveScheduler(FIFOScheduler):
     def stopper(self) -> Stopper:
         """The stopper behind it, with its `incumbent` and `report`."""
         return self._judge.stopper
-
-    def _made(self) -> LearningCurveStopper:
-        return LearningCurveStopper(metric=self._metric or DEFAULT_METRIC, mode=self._mode or "max", **self._options)
 
     def _keep(self) -> None:
         if self._file is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from lcpfn.metric import Metric
 from lcpfn.stopping import Stopper
+from lcpfn.stopping.options import Comparing
+from lcpfn.stopping.spelling import spelled
 
 try:
     from syne_tune.backend.trial_status import Trial
@@ -17,6 +19,7 @@ except ImportError as error:
 __all__ = ["LearningCurveScheduler"]
 
 
+@spelled
 class LearningCurveScheduler(TrialScheduler):
     """Stops a trial that is unlikely to beat the best finished one; all else is left to the scheduler inside.
 
@@ -31,7 +34,8 @@ class LearningCurveScheduler(TrialScheduler):
         max_t: time at which a whole trial ends, in units of time_attr.
         time_attr: name of the reported time, in most scripts "epoch".
         bounds: lowest and highest possible value of the metric, None where there is no such bound.
-        **options: others of `lcpfn.stopping.Stopper`: level, rule, min_delta, every, audit and so on.
+        **options: others of `lcpfn.stopping.Stopper`: rule, engine, min_points, every, first_step, nan, alarm, target,
+            stretch_time, audit and seed.
 
     Attributes:
         scheduler: as given.
@@ -75,7 +79,7 @@ class LearningCurveScheduler(TrialScheduler):
         max_t: float,
         time_attr: str,
         bounds: tuple[float | None, float | None] = (None, None),
-        **options: Any,
+        **options: Unpack[Comparing],
     ) -> None:
         super().__init__(random_seed=scheduler.random_seed)
         names = scheduler.metric_names()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
-from lcpfn.integrations.run import Run
+from lcpfn.integrations.run import Direction, Run
 from lcpfn.metric import Metric
 from lcpfn.stopping import Decision, Stopper
+from lcpfn.stopping.options import Judging
+from lcpfn.stopping.spelling import spelled
 
 try:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -18,6 +20,7 @@ except ImportError as error:
 __all__ = ["LearningCurveCallback"]
 
 
+@spelled
 class LearningCurveCallback(TrainerCallback):
     """Ends training when it is unlikely to get better by min_delta, or with a stopper, to beat the runs that it knows.
 
@@ -28,11 +31,14 @@ class LearningCurveCallback(TrainerCallback):
     Args:
         monitor: name of a metric, with `eval_` before it or without; by default the trainer's metric_for_best_model.
             If it is that metric, its direction is the trainer's greater_is_better.
-        stopper: knows the other runs; without it the run is judged alone, by "converged".
+        stopper: knows the other runs; without it the run is judged alone, by `lcpfn.stopping.Converged`.
         trial: name of the run to the stopper.
         horizon: last step of a run that is judged alone; by default the trainer's, in optimizer steps.
         metric: of a run that is judged alone; by default what the name stands for, see `lcpfn.names`.
-        **policy: other fields of `lcpfn.stopping.Policy` for a run that is judged alone; it takes a min_delta.
+        min_delta: the gain that is worth going on for, in units of the metric; a run that is judged alone needs it.
+        level: of a run that is judged alone, the probability of such a gain at which it stops; 0.05 by default.
+        **options: engine, min_points, every, first_step, nan, alarm, target and stretch_time of
+            `lcpfn.stopping.Policy` for a run that is judged alone.
 
     Attributes:
         decision: the latest one.
@@ -72,11 +78,22 @@ class LearningCurveCallback(TrainerCallback):
         trial: str | int | None = None,
         horizon: float | None = None,
         metric: Metric | None = None,
-        **policy: Any,
+        min_delta: float | None = None,
+        level: float | None = None,
+        **options: Unpack[Judging],
     ) -> None:
         self.monitor = monitor
         self.decision: Decision | None = None
-        self._run = Run("", stopper=stopper, trial=trial, horizon=horizon, metric=metric, **policy)
+        self._run = Run(
+            "",
+            stopper=stopper,
+            trial=trial,
+            horizon=horizon,
+            metric=metric,
+            min_delta=min_delta,
+            level=level,
+            **options,
+        )
         self._missed: list[str] = []
 
     def on_train_begin(
@@ -88,7 +105,8 @@ class LearningCurveCallback(TrainerCallback):
             raise ValueError("monitor must be given where the trainer has no metric_for_best_model")
         if args.eval_strategy == "no":
             raise ValueError('judging a run needs evaluations, got eval_strategy="no"; give "epoch" or "steps"')
-        self._run.monitor, direction = _prefixed(name), None
+        self._run.monitor = _prefixed(name)
+        direction: Direction | None = None
         if best is not None and _prefixed(best) == _prefixed(name) and args.greater_is_better is not None:
             direction = "max" if args.greater_is_better else "min"
         self._run.begin(horizon=state.max_steps, points=self._logged(state), direction=direction)

@@ -8,6 +8,13 @@
 | Ray Tune | `result.json`, `progress.csv`, and other files of JSON lines with a time |
 | Optuna | reported values: SQLite database, journal file |
 | MLflow | SQLite database, the folders of `mlruns`, one file of a metric |
+| Weights & Biases | `.wandb` files, of live and offline runs too; exports of panels, with several runs |
+| TensorBoard's page | the CSV and the JSON that it hands out; the file's name says run and metric |
+| DVCLive, CatBoost | their folders of `.tsv` |
+| XGBoost, LightGBM, Keras, pandas | one JSON document of evaluations, `evals_result()` or a table |
+| Stable-Baselines3 | `evaluations.npz`, and other arrays of NumPy, without pickles |
+| Syne Tune | `results.csv.zip` |
+| what a run printed | the tools of `lcpfn.logs.presets`, or any by a regular expression |
 
 No package of any of these is needed.
 """

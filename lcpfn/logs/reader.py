@@ -1,43 +1,49 @@
-"""`read` and `runs`: what a file or folder is, and which reader takes it."""
+"""`read` and `runs`: the curve or the runs in a file, a folder or a pipe."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from lcpfn.logs import mlflow, optuna, table
-from lcpfn.logs.database import is_database, tables
-from lcpfn.logs.records import is_lines, is_state, read_lines, read_state
-from lcpfn.logs.run import Run, listed, run_of_table
-from lcpfn.logs.table import TIMES, VALUES, Curve
-from lcpfn.logs.tensorboard import is_record, read_events
-from lcpfn.names import plain
+from lcpfn.curve import Curve
+from lcpfn.logs import console
+from lcpfn.logs.curves import VALUES, curve, with_notices
+from lcpfn.logs.folder import CANONICAL, STATE, of_folder
+from lcpfn.logs.formats import of_file
+from lcpfn.logs.run import Run, listed
+from lcpfn.logs.source import STDIN, opened
+from lcpfn.logs.tabular import read_for, run_of_file
+from lcpfn.logs.times import is_id, is_setting
 
-HEAD = 1 << 16  # bytes by which a file is recognised
-EVENTS = "tfevents"  # in the name of every event file
-STATE = "trainer_state.json"
-TEXTS = (".csv", ".json", ".jsonl", ".log")  # endings of other files that are looked into within a folder
-CANONICAL = ("result.json", "progress.csv", "metrics.csv")  # the log of the folder they lie in; the first one counts
-MAX_FILES = 100_000  # in a folder, before it must be the wrong one
+NOTICES = 5  # of neighbours that cannot be read, before they are counted
 
 
 def read(
-    path: str | os.PathLike[str], *, metric: str | None = None, run: str | None = None, clock: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    metric: str | None = None,
+    run: str | None = None,
+    clock: str | None = None,
+    pattern: str | None = None,
 ) -> Curve:
     r"""The learning curve of a metric, from a file or from the folder of a run.
 
     Args:
         path: file or folder, "-" for the standard input.
         metric: its name in the log, capitals and separators aside (in a table without names, its number). None: a
-            well-known name of an accuracy (`lcpfn.logs.table.VALUES`), or the only metric.
-        run: the name of a run where there are several, or a part of that name between slashes.
+            well-known name of an accuracy (`lcpfn.logs.curves.VALUES`), or the only metric.
+        run: the name of a run where there are several, or a part of that name between slashes. In a table that a
+            column tells apart: "trial_id=3".
         clock: name of the times, such as "step"; "rows" counts values from 1. None: count values, unless the log has
             times that count otherwise, which is an error because a horizon could mean either.
+        pattern: how to read what a run printed: the name of one of `lcpfn.logs.presets.PRESETS`, or a regular
+            expression with a group `t` for the time and `y` for the value. None: the preset that fits, if one does.
 
     Returns:
-        The curve: `y` (T,), `t` (T,) or None for 1..T, `name`, and `metric`, what the values are by their name.
+        The curve: `t` and `y` (T,) with NaN in y where nothing finite was measured, `name`, `clock`, `metric` (what the
+        values are by their name), `run_end` and `diverged_at` where the log says so, and `reading`: how many values
+        the log holds, and which of them are left out.
 
     Raises:
         OSError: if there is no such file.
@@ -49,30 +55,42 @@ def read(
         ...     lines = "epoch,step,train_loss,val_acc", "0,9,2.1,", "0,9,,0.3", "1,19,,0.4"
         ...     _ = pathlib.Path(folder, "metrics.csv").write_text("\n".join(lines))
         ...     curve = read(folder, metric="val_acc")
-        >>> curve.y, curve.clock, curve.metric.bounds
-        (array([0.3, 0.4]), 'epoch', (0.0, 1.0))
+        >>> curve.y, curve.clock, curve.metric.bounds, curve.reading.read
+        (array([0.3, 0.4]), 'epoch', (0.0, 1.0), 2)
     """
     source = os.fspath(path)
-    found = None if source == "-" else runs(source)
-    if found is None:
-        if run is not None:
-            raise ValueError(f"{source} is a table, which is one run: leave out --run {run}")
-        return table.curve(table.read(source), column=metric, time_column=clock)
-    chosen, name = _choose(_asked(found, run, source), metric, source)
-    return table.curve(chosen.table(name), column=name, time_column=clock)
+    with opened(source) as where:
+        found = _printed(where, source, pattern, metric) if pattern is not None else _found(where)
+        if found is None:
+            table = read_for(where, metric, clock)
+            return with_notices(curve(table, column=metric, time_column=clock, run=run), (), source)
+        chosen, within = _asked(found, run, source)
+        one, name = _choose(chosen, metric, source)
+        got = curve(one.table(name), column=name, time_column=clock, run=within)
+        problems = [f"{other.name} is left out: {other.problem}" for other in found if other.problem is not None]
+        if len(problems) > NOTICES:
+            problems[NOTICES:] = [f"{len(problems) - NOTICES} more cannot be read and are left out"]
+        return with_notices(got, (*one.notices, *problems), source)
 
 
-def runs(path: str | os.PathLike[str]) -> list[Run] | None:
-    """The runs in a file or folder with what they logged; None for a file that is a table or unknown.
+def runs(path: str | os.PathLike[str]) -> list[Run]:
+    """The runs in a file or folder with what they logged; one that cannot be read has a `problem` and no metrics.
 
-    Several of one name are the same run, logged in several ways; the first one that has a metric counts.
+    Several of one name are the same run, logged in several ways; the first one that has a metric counts. A table is one
+    run, even if a column tells several apart.
 
     Raises:
         OSError: if there is no such file.
-        ValueError: if a log is damaged, or there is none, or none with a number.
+        ValueError: if there is no log, or none that can be read and holds a number.
     """
-    where = Path(path)
-    found = list(_of_folder(where)) if where.is_dir() else _of_file(where, where.name)
+    with opened(os.fspath(path)) as where:
+        found = _found(where)
+        return [run_of_file(where, name=where.name)] if found is None else found
+
+
+def _found(where: Path) -> list[Run] | None:
+    """The runs in a file or folder, broken ones too; None for a file that is a table or unknown."""
+    found = list(of_folder(where)) if where.is_dir() else of_file(where, where.name)
     if found is None:
         return None
     if not found and where.is_dir():
@@ -81,133 +99,82 @@ def runs(path: str | os.PathLike[str]) -> list[Run] | None:
             "no other table or JSON lines with a time, no database of Optuna or MLflow, no run of mlruns"
         )
     if not any(run.metrics for run in found):
-        raise ValueError(f"{where} holds no number yet that was logged over time")
-    return [run for run in found if run.metrics]
+        problem = next((run.problem for run in found if run.problem is not None), None)
+        raise ValueError(problem or f"{where} holds no number yet that was logged over time")
+    return [run for run in found if run.metrics or run.problem is not None]
 
 
-def _asked(found: list[Run], name: str | None, source: str) -> list[Run]:
-    """All runs, or those of the one that was asked for."""
+def _asked(found: list[Run], name: str | None, source: str) -> tuple[list[Run], str | None]:
+    """All runs, or those of the one that was asked for; and which of the runs within it.
+
+    Raises:
+        ValueError: if there is no such run, several could be meant, or it cannot be read.
+    """
     names = list(dict.fromkeys(run.name for run in found))
     if name is None:
-        return found
+        return found, None
     chosen = [known for known in names if known == name]
     chosen = chosen or [known for known in names if name in known.split("/") or known.endswith(f"/{name}")]
     if len(chosen) == 1:
-        return [run for run in found if run.name == chosen[0]]
+        asked = [run for run in found if run.name == chosen[0]]
+        if all(run.problem is not None for run in asked):
+            raise ValueError(asked[0].problem)
+        return asked, None
+    if not chosen and ("=" in name or len(names) == 1):
+        return found, name  # of several that a column tells apart
     problem = f"{len(chosen)} runs {name!r}: {listed(chosen)}" if chosen else f"no run {name!r}, only {listed(names)}"
     raise ValueError(f"{source} has {problem}")
 
 
-def _choose(found: list[Run], metric: str | None, source: str) -> tuple[Run, str]:
+def _printed(where: Path, source: str, pattern: str, metric: str | None) -> list[Run]:
+    """The run whose printed log this is."""
+    if where.is_dir():
+        raise ValueError(f"{source} is a folder: a pattern reads one file, give its path")
+    name = STDIN if source == STDIN else where.name
+    return console.read_console(where, name=name, pattern=pattern, metric=metric)
+
+
+def _choose(found: Sequence[Run], metric: str | None, source: str) -> tuple[Run, str]:
     """The one run that has the metric, and the metric's name there."""
-    having: dict[str, tuple[Run, str]] = {}
+    members: dict[str, list[Run]] = {}
     for run in found:
-        name = _well_known(run) if metric is None else run.find(metric)
-        if name is not None:
-            having.setdefault(run.name, (run, name))
+        members.setdefault(run.name, []).append(run)
+    having: dict[str, tuple[Run, str]] = {}
+    for owner, parts in members.items():
+        named = [(run, run.find(metric)) for run in parts] if metric is not None else _well_known(parts)
+        for run, name in named:
+            if name is not None:
+                having.setdefault(owner, (run, name))
     if len(having) == 1:
         return next(iter(having.values()))
+    if not having and metric is not None:  # the last words of a name that no other metric ends with
+        last = [(run, run.ending(metric)) for run in found]
+        for run, name in last:
+            if name is not None:
+                having.setdefault(run.name, (run, name))
+        if len(having) == 1:
+            return next(iter(having.values()))
     every = listed(dict.fromkeys(name for run in found for name in run.metrics))
+    broken = [run.problem for run in found if run.problem is not None]
+    beside = f"; beside it: {listed(broken)}" if broken else ""
     if metric is None and not having:
-        raise ValueError(f"{source}: which metric to forecast? Say --metric NAME; there are {every}")
+        raise ValueError(f"{source}: which metric to forecast? Say --metric NAME; there are {every}{beside}")
     if not having:
-        raise ValueError(f"{source} has no metric {metric!r}, only {every}")
+        raise ValueError(f"{source} has no metric {metric!r}, only {every}{beside}")
     what = "" if metric is None else f" with {metric}"
     raise ValueError(
         f"{source} holds {len(having)} runs{what}: {listed(having)}; say --run NAME, or give the path of one of them"
     )
 
 
-def _well_known(run: Run) -> str | None:
-    """The metric that is meant when none is named."""
-    names = [run.find(name) for name in VALUES]
-    only = run.metrics[0] if len(run.metrics) == 1 else None
-    return next((name for name in names if name is not None), only)
-
-
-def _of_file(path: Path, name: str) -> list[Run] | None:
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    if is_database(head):
-        found = _of_database(path)
-        if found is None:
-            raise ValueError(f"{path} is an SQLite database, but neither Optuna's nor MLflow's")
-        return found
-    if EVENTS in path.name or is_record(head):
-        return [read_events([path], name=name, source=str(path))]
-    text = head.decode("utf-8", "replace").lstrip("\ufeff")
-    first = text.partition("\n")[0].rstrip("\r")
-    if is_state(text):
-        return [read_state(path, name=name)[1]]
-    if text.startswith("{") and is_lines(first if len(first) < len(text) else _first_line(path)):
-        return read_lines(path, name=name)
-    if mlflow.is_line(first):
-        return [mlflow.read_file(path)]
-    return None
-
-
-def _of_folder(folder: Path) -> Iterator[Run]:
-    """The runs below a folder, by the names of the folders or files they lie in."""
-    states: dict[str, tuple[int, Run]] = {}
-    count = 0
-    for where, inner, names in os.walk(folder):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        here = Path(where)
-        count += len(names)
-        if count > MAX_FILES:
-            raise ValueError(f"{folder} holds more than {MAX_FILES:,} files: give the folder of the run itself")
-        if mlflow.is_run(here):
-            inner.clear()
-            if (tracked := mlflow.read_run(here)) is not None:
-                yield tracked
-            continue
-        files = sorted(name for name in names if not name.startswith("."))
-        for file in sorted(files, key=lambda file: CANONICAL.index(file) if file in CANONICAL else len(CANONICAL)):
-            if file == STATE:  # each checkpoint holds all that went before it
-                owner = here.parent if here.name.startswith("checkpoint-") and here != folder else here
-                name = _name(owner, folder)
-                state = read_state(here / file, name=name)
-                states[name] = max(states.get(name, state), state, key=lambda pair: pair[0])
-            elif EVENTS not in file:
-                yield from _of_member(here / file, _name(here if file in CANONICAL else here / file, folder))
-        events = [here / file for file in files if EVENTS in file]
-        if events and (run := read_events(events, name=_name(here, folder), source=str(here))).metrics:
-            yield run
-    yield from (run for _, run in states.values())
-
-
-def _of_member(path: Path, name: str) -> list[Run]:
-    """The runs in a file of a folder, none if it is something else: not all that lies there is a log."""
-    if not path.is_file():  # a pipe would wait for ever, a link may lead nowhere
-        return []
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    if is_database(head):
-        return _of_database(path) or []
-    if path.suffix not in TEXTS:
-        return []
-    if path.suffix != ".csv":
-        return (_of_file(path, name) or []) if head.lstrip().startswith(b"{") else []
-    lines = head.decode("utf-8", "replace").lstrip("\ufeff").splitlines()
-    if len(lines) < 2 or not any(plain(cell) in TIMES for cell in re.split("[,;\t]", lines[0])):
-        return []  # a data set, or a log with nothing in it yet
-    return [run_of_table(name, table.read(str(path)))]
-
-
-def _of_database(path: Path) -> list[Run] | None:
-    found = tables(path)
-    if {"studies", "trials", "trial_intermediate_values"} <= found:
-        return optuna.read_database(path)
-    if {"runs", "metrics", "latest_metrics"} <= found:
-        return mlflow.read_database(path)
-    return None
-
-
-def _name(path: Path, folder: Path) -> str:
-    inside = path.relative_to(folder).as_posix()
-    return folder.resolve().name if inside == "." else inside
-
-
-def _first_line(path: Path) -> str:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline()
+def _well_known(parts: Sequence[Run]) -> list[tuple[Run, str | None]]:
+    """The metric that is meant when none is named, with the parts of the run that may have it."""
+    for name in VALUES:
+        if any(run.find(name) is not None for run in parts):
+            return [(run, run.find(name)) for run in parts]
+    every: list[tuple[Run, str | None]] = [(run, metric) for run in parts for metric in run.metrics]
+    others = [(run, metric) for run, metric in every if metric and not (is_id(metric) or is_setting(metric))]
+    for candidates in (others, every):
+        if len({metric for _, metric in candidates}) == 1:
+            return [*candidates]
+    return []

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,7 @@ EPOCHS = (
     "epoch",
     "train/epoch",
 )  # Lightning and Hugging Face log it as a scalar of its own, at the steps of the others
+Point = tuple[float, int, int, float]  # wall time, number of the file, step, value
 SESSION_START = 1  # SessionLog.status: whatever stands at its step or later was written by a run that was given up
 
 
@@ -120,8 +124,9 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 def read_events(paths: Sequence[Path], *, name: str, source: str) -> Run:
     """The run in the event files of a folder.
 
-    Several files are restarts of one run, in the order of their first events: a later one counts from its first step of
-    a metric on, and what earlier ones hold there is left out. Of values at one step the last counts.
+    Several files are written one after the other, as by restarts of a run, or in turn, as by several workers: events
+    count in the order of their wall times. A file that says from which step on it begins anew (`purge_step`) takes
+    back what was written before it of that step and later ones.
 
     Args:
         paths: of the files.
@@ -131,46 +136,82 @@ def read_events(paths: Sequence[Path], *, name: str, source: str) -> Run:
     Raises:
         ValueError: if a file is damaged before its end.
     """
-    files = sorted((_scalars(path) for path in paths), key=lambda scalars: scalars[0])
-    points: dict[str, dict[int, float]] = {}
-    for _, scalars in files:
-        for tag, values in scalars.items():
-            first = min(values)
-            kept = {step: value for step, value in points.get(tag, {}).items() if step < first}
-            points[tag] = {**kept, **values}
-    epochs = next((points.pop(tag) for tag in EPOCHS if tag in points), {})
+    files = sorted((_scalars(path) for path in paths), key=lambda file: file.begun)
+    replaced, abandoned, timed = Counter[str](), Counter[str](), dict[str, list[Point]]()
+    for number, file in enumerate(files):
+        replaced.update(file.replaced), abandoned.update(file.abandoned)
+        for tag, scalars in file.scalars.items():
+            timed.setdefault(tag, []).extend((wall, number, step, y) for step, (wall, y) in scalars.items())
+    begins = [(wall, number, step) for number, file in enumerate(files) for wall, step in file.begins]
+    for tag, points in timed.items():
+        points.sort(key=lambda point: point[:2])  # stable: those of one file and wall time stay in their order
+        kept = [p for p in points if not any(p[1] != n and p[:2] < (wall, n) and p[2] >= t for wall, n, t in begins)]
+        for counts in (replaced, abandoned):
+            counts[tag] += len(points) - len(kept)
+        timed[tag] = kept
+    epochs = next(({step: y for *_, step, y in timed.pop(tag)} for tag in EPOCHS if tag in timed), {})
     clocks = ("epoch", "step") if epochs else ("step",)
-    timed = {
-        tag: [(*([epochs.get(step)] if epochs else []), float(step), y) for step, y in values.items()]
-        for tag, values in points.items()
+    points_of = {
+        tag: [(*([epochs.get(step)] if epochs else []), float(step), y) for *_, step, y in points]
+        for tag, points in timed.items()
     }
-    return run_of_points(name, source, clocks, timed)
+    return run_of_points(name, source, clocks, points_of, replaced=replaced, abandoned=abandoned)
 
 
-def _scalars(path: Path) -> tuple[float, dict[str, dict[int, float]]]:
-    """When the file was begun, and for each tag its values by step."""
-    begun, found, foreign = math.inf, dict[str, dict[int, float]](), set[str]()
-    for number, record in enumerate(records(path), 1):
+@dataclass
+class _File:
+    """What one event file holds, as it is read."""
+
+    begun: float = math.inf  # wall time of its first event
+    scalars: dict[str, dict[int, tuple[float, float]]] = field_of(default_factory=dict)  # tag, step: wall time, value
+    begins: list[tuple[float, int]] = field_of(default_factory=list)  # wall time and step of sessions that start
+    replaced: Counter[str] = field_of(default_factory=Counter)  # by tag, values that others of the file stand for
+    abandoned: Counter[str] = field_of(default_factory=Counter)
+
+    def start(self, wall: float, step: int) -> None:
+        """Takes back what was written before a session starts at a step."""
+        self.begins.append((wall, step))
+        for tag, points in self.scalars.items():
+            for later in [t for t in points if t >= step]:
+                del points[later]
+                self.replaced[tag] += 1
+                self.abandoned[tag] += 1
+
+    def add(self, tag: str, wall: float, step: int, y: float) -> None:
+        """Adds a value; of those at one step the last counts, and the order stays that of writing."""
+        points = self.scalars.setdefault(tag, {})
+        if points.pop(step, None) is not None:
+            self.replaced[tag] += 1
+        points[step] = (wall, y)
+
+
+def _scalars(path: Path) -> _File:
+    """What a file holds, up to a record that was cut off."""
+    file, foreign, wall = _File(), set[str](), -math.inf
+    for i, record in enumerate(records(path), 1):
         try:
             event = dict(fields(record))
             wall_time, step = event.get(1, b""), _signed(event.get(2, 0))
             if isinstance(wall_time, bytes) and len(wall_time) == 8:
-                begun = min(begun, struct.unpack("<d", wall_time)[0])
+                time = struct.unpack("<d", wall_time)[0]
+                wall = max(wall, time) if math.isfinite(time) else wall  # a clock that was set back tells no order
+                file.begun = min(file.begun, wall)
             if isinstance(session := event.get(7), bytes) and dict(fields(session)).get(1) == SESSION_START:
-                found = {tag: {t: y for t, y in values.items() if t < step} for tag, values in found.items()}
+                file.start(wall, step)
             if isinstance(summary := event.get(5), bytes):
                 for field, value in fields(summary):
-                    if field == 1 and isinstance(value, bytes):
-                        _add(value, step, found, foreign)
+                    if field == 1 and isinstance(value, bytes) and (scalar := _scalar(value, foreign)) is not None:
+                        file.add(scalar[0], wall, step, scalar[1])
         except (ValueError, struct.error) as error:
-            raise ValueError(
-                f"{path}, record {number}: {error}; the file is damaged, or none of TensorBoard's"
-            ) from None
-    return begun, {tag: values for tag, values in found.items() if values}
+            raise ValueError(f"{path}, record {i}: {error}; the file is damaged, or none of TensorBoard's") from None
+    return file
 
 
-def _add(data: bytes, step: int, found: dict[str, dict[int, float]], foreign: set[str]) -> None:
-    """One Summary.Value: tag (1), simple_value (2), tensor (8), metadata (9) with plugin_data (1) with its name (1)."""
+def _scalar(data: bytes, foreign: set[str]) -> tuple[str, float] | None:
+    """The name and number of one Summary.Value.
+
+    Its fields: tag (1), simple_value (2), tensor (8), metadata (9) with plugin_data (1) with its name (1).
+    """
     value = dict(fields(data))
     tag = value.get(1, b"")
     name = tag.decode("utf-8", "replace") if isinstance(tag, bytes) else ""
@@ -183,10 +224,7 @@ def _add(data: bytes, step: int, found: dict[str, dict[int, float]], foreign: se
         number = struct.unpack("<f", simple)[0]
     elif isinstance(tensor := value.get(8), bytes) and name not in foreign:
         number = _tensor(tensor)
-    if number is not None:
-        values = found.setdefault(name, {})
-        values.pop(step, None)  # so that the order stays that of writing
-        values[step] = number
+    return None if number is None else (name, number)
 
 
 def _tensor(data: bytes) -> float | None:

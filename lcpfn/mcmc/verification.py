@@ -19,8 +19,8 @@ from lcpfn.mcmc.posterior import SampledBelief
 from lcpfn.mcmc.sampler import MCMC, SMC, Sampler
 from lcpfn.metric import Metric
 from lcpfn.pfn import PFN
-from lcpfn.priors import by_name
 from lcpfn.priors.combination import Combination
+from lcpfn.priors.names import built_in
 
 REFERENCE = SMC(particles=4096, runs=4)
 DRAWS = 256  # of the reference at each time, for the gap
@@ -119,10 +119,11 @@ def verify(
         >>> bool(verification.odds.max() < 0.1)
         True
     """
+    prior = prior if prior is not None else _prior(pfn)
     network = pfn.predict(y, t_query, horizon=horizon, t=t, kind=kind, metric=metric, stretch_time=stretch_time)
     if len(network.shape) != 1:
         raise ValueError(f"verify takes one curve (T,), got a batch of {network.shape[0]}; call it for each")
-    engine = MCMC(prior or _prior(pfn), sampler=sampler, seed=seed)
+    engine = MCMC(prior, sampler=sampler, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the verdict says it
         reference = engine.predict(y, network.t, t=t, kind=kind, metric=network.metric, stretch_time=stretch_time)
@@ -146,11 +147,17 @@ def _prior(pfn: PFN) -> Combination:
     Raises:
         ValueError: if it cannot be sampled by MCMC.
     """
-    named = pfn.checkpoint.provenance.get("prior", {})
-    prior = by_name(named.get("name", ""), named.get("parameters"))
+    named = pfn.checkpoint.provenance.get("prior") or {}
+    name = named.get("name")
+    if isinstance(name, str) and ":" in name:  # a file that came from somewhere must not choose what is imported
+        raise ValueError(
+            f"the checkpoint names a prior of somebody's own, {name!r}, which is not imported on a file's word; a "
+            "reference needs a prior whose density can be sampled, as paper or domhan: name one with prior="
+        )
+    prior = built_in(name, named.get("parameters"))
     if not isinstance(prior, Combination):
         raise ValueError(
             f"a reference needs a prior whose density can be sampled, as paper or domhan; this network's prior is "
-            f"{named.get('name')!r}. Name another with prior=, or calibrate on its own curves instead"
+            f"{name!r}. Name another with prior=, or calibrate on its own curves instead"
         )
     return prior

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,6 +15,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from lcpfn import files
+
 FORMAT = 1  # of the header; a newer one is refused
 KEY = "lcpfn"  # the entry of the safetensors metadata that holds the header as JSON
 CONFIG = ("model", "coordinates")  # what config must hold
@@ -23,6 +24,14 @@ PROVENANCE = ("prior", "seed", "commit", "curves_seen", "scores", "versions")  #
 PRIOR = ("name", "parameters")
 STORED = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 MAX_HEADER = 100_000_000  # bytes; the limit of safetensors
+MAX_TEXT = 10_000_000  # characters of our own part of it: parsed JSON takes up to thirty times its size
+MAX_NUMBERS = 50_000_000  # in all weights, 200 MB as float32; the shipped networks have about a million
+DIGEST = "content_sha256"  # the entry of the header that ties config and weights together
+# Weights shipped before headers held a digest, and the whole content: the first 40 digits of the SHA-256 of either.
+EARLIER = {
+    "19e6a9798278dbf3df228d3c0386d9ae6dff1d69": "414c07398707d3b619d3325f193a7f98e2f3145f",
+    "eb6eac02419fe6f547c0069c32f5c2de2f4ad4f2": "123260b1f39686c2566a16c43428d408881d2904",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +72,47 @@ class Checkpoint:
         Raises:
             FileNotFoundError: if there is no such file.
             IsADirectoryError: if it is a folder.
-            ValueError: if it is empty, cut off, a pickle or something else, no checkpoint of ours, incomplete, or from
-                a newer version.
+            ValueError: if it is empty, cut off, a pickle or something else, no checkpoint of ours, incomplete, from
+                a newer version, larger than any network of ours, or not what was written.
         """
         path = Path(path)
         _check_file(path)
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 header = _read_header(path, file.metadata())
+                _check_size(path, file)
                 weights = {name: _read_weight(path, file, name) for name in file.keys()}  # not a dict
         except safetensors.SafetensorError as error:
             raise ValueError(f"{path} is cut off or damaged ({error}); copy or download it again") from error
-        return cls(header.pop("config"), weights, {key: header[key] for key in header if key != "format"})
+        told = header.pop(DIGEST, None)
+        try:
+            made = cls(header.pop("config"), weights, {key: header[key] for key in header if key != "format"})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} holds no checkpoint that can be used: {error or type(error).__name__}") from error
+        if told is not None and told != made.content_digest:
+            raise ValueError(
+                f"{path} is not what was written: config or weights were changed or damaged since, as their SHA-256 "
+                f"({DIGEST}) tells; copy or download it again"
+            )
+        return made
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 of config and weights together: a file of other numbers, or of other sizes, has another one."""
+        return _content(self.config, _weights_digest(self.weights))
+
+    def check_content(self) -> None:
+        """Raises ValueError if the weights are those of a shipped network, and the config is not its own.
+
+        The number of heads, say, is in no shape: the same weights with another one give other forecasts in silence.
+        """
+        weights = _weights_digest(self.weights)
+        known = EARLIER.get(weights[:40])
+        if known is not None and not _content(self.config, weights).startswith(known):
+            raise ValueError(
+                "the weights are those of a shipped network, but the config is not its own: the header was changed or "
+                "damaged; copy or download the file again"
+            )
 
     def write(self, path: str | os.PathLike[str], *, dtype: str | None = None) -> None:
         """Writes the file in one step: whoever reads meanwhile, or after a crash, finds the old file or the new one.
@@ -97,7 +135,7 @@ class Checkpoint:
                 f'dtype must be "float16", "float32" or "float64", got {dtype!r}'
                 + ("; bfloat16 keeps too few digits" if dtype == "bfloat16" else "")
             )
-        if taken := {"format", "config"} & self.provenance.keys():
+        if taken := {"format", "config", DIGEST} & self.provenance.keys():
             raise ValueError(f"provenance must not hold {sorted(taken)}: the header uses these names itself")
         if missing := _missing({"config": self.config, **self.provenance}):
             raise ValueError(
@@ -108,9 +146,15 @@ class Checkpoint:
             raise IsADirectoryError(f"a checkpoint is one file, got the folder {path}")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"the folder of a checkpoint must exist, got {path}; create {path.parent} first")
-        header = json.dumps({"format": FORMAT, "config": self.config, **self.provenance}, sort_keys=True)
         weights = {name: _cast(values, dtype, name) for name, values in self.weights.items()}
-        _replace(path, safetensors.numpy.save(weights, metadata={KEY: header}))
+        content = _content(self.config, _weights_digest(_weights(weights)))  # of what `read` will give
+        facts = {"format": FORMAT, "config": self.config, DIGEST: content, **self.provenance}
+        header = json.dumps(facts, sort_keys=True)
+        if len(header) > MAX_TEXT:
+            raise ValueError(
+                f"a header must have at most {MAX_TEXT:,} characters, got {len(header):,}; store less in it"
+            )
+        files.write(path, safetensors.numpy.save(weights, metadata={KEY: header}))
 
 
 def digest(path: str | os.PathLike[str]) -> str:
@@ -179,18 +223,25 @@ def _cast(values: np.ndarray, dtype: str | None, name: str) -> np.ndarray:
     return cast
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Puts data in place of the file, in one step; leaves nothing else behind, whatever happens."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # same folder: a rename cannot cross disks
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut can leave the new name on missing bytes
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _weights_digest(weights: dict[str, np.ndarray]) -> str:
+    """SHA-256 of names, types, shapes and numbers."""
+    made = hashlib.sha256()
+    for name in sorted(weights):
+        values = weights[name]
+        made.update(json.dumps([name, values.dtype.str, values.shape]).encode())
+        made.update(values.tobytes())
+    return made.hexdigest()
+
+
+def _content(config: dict[str, Any], weights: str) -> str:
+    return hashlib.sha256(f"{json.dumps(config, sort_keys=True)} {weights}".encode()).hexdigest()
+
+
+def _check_size(path: Path, file: Any) -> None:
+    """Raises ValueError before more is read into memory than any network of ours has."""
+    total = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # not a dict
+    if total > MAX_NUMBERS:
+        raise ValueError(f"{path} must hold at most {MAX_NUMBERS:,} numbers, got {total:,}: no network of ours")
 
 
 def _check_file(path: Path) -> None:
@@ -199,6 +250,8 @@ def _check_file(path: Path) -> None:
         raise IsADirectoryError(f"a checkpoint is one .safetensors file, got the folder {path}")
     if not path.exists():
         raise FileNotFoundError(f"there is no checkpoint {path}")
+    if not path.is_file():  # reading a pipe waits for whoever writes, a device never ends
+        raise ValueError(f"a checkpoint is one .safetensors file, got {path}, which is a pipe, a device or a socket")
     with open(path, "rb") as file:
         head = file.read(64)
     if not head:
@@ -225,10 +278,13 @@ def _read_header(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
             f"{path} holds weights, but no {KEY!r} header that says what network they are of; "
             "only files written by lcpfn.Checkpoint.write can be read"
         )
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"{path} must have a header of at most {MAX_TEXT:,} characters, got {len(text):,}")
     try:
         header = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} has a damaged header ({error}); copy or download it again") from error
+    except (ValueError, RecursionError) as error:  # an integer of too many digits is a ValueError, deep nesting is not
+        what = "nested too deep" if isinstance(error, RecursionError) else error
+        raise ValueError(f"{path} has a damaged header ({what}); copy or download it again") from error
     number = header.get("format") if isinstance(header, dict) else None
     if type(number) is not int or number < 1:
         raise ValueError(f"{path} has a header without a valid format number, got {number!r}")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LAYOUTS = ("causal", "original")
-HEADS = ("mixture", "bars")
 OUTCOMES = ("goes on", "exploded", "broke off")  # of a run by the asked time; the last two are divergence
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and choices of a network; read by the torch and by the NumPy forward.
+    """Sizes of a network; read by the torch and by the NumPy forward.
 
     Raises:
-        ValueError: if a size is not a positive number, or a choice is unknown.
+        ValueError: if a size is not a positive whole number, or heads do not divide the width.
     """
 
     width: int = 128  # E, of the encoder
@@ -22,9 +20,7 @@ class ModelConfig:
     heads: int = 4
     hidden: int = 256  # of the feed-forward layers
     decoder: int = 384  # width of the two hidden layers of the decoder
-    components: int = 20  # K of the mixture, or the number of bars
-    head: str = "mixture"  # "mixture" of normals, or the "bars" of the LC-PFN paper
-    layout: str = "causal"  # "causal" encoder with decoder, or the "original" of the LC-PFN paper
+    components: int = 20  # K of the mixture
     limit: int = 100  # most observed points the network was trained to see; longer contexts are thinned
     divergence: bool = False  # the head also says how likely the run has diverged by the asked time
 
@@ -35,17 +31,11 @@ class ModelConfig:
                 raise ValueError(f"{name} must be a positive whole number, got {size!r}")
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, got width={self.width}, heads={self.heads}")
-        if self.head not in HEADS:
-            raise ValueError(f"head must be one of {HEADS}, got {self.head!r}")
-        if self.layout not in LAYOUTS:
-            raise ValueError(f"layout must be one of {LAYOUTS}, got {self.layout!r}")
-        if self.divergence and self.layout != "causal":
-            raise ValueError('divergence needs layout="causal"; the original one has no such output')
 
     @property
     def law_outputs(self) -> int:
         """Numbers that the law of the answer to one query is made of."""
-        return 3 * self.components if self.head == "mixture" else self.components
+        return 3 * self.components
 
     @property
     def outputs(self) -> int:

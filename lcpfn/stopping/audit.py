@@ -12,8 +12,8 @@ from scipy.special import betaincinv
 
 from lcpfn.stopping.decision import Decision
 from lcpfn.stopping.policy import Policy
-from lcpfn.stopping.question import Rivals
-from lcpfn.stopping.state import Doom, Trial
+from lcpfn.stopping.rule import Rivals
+from lcpfn.stopping.state import GivenUp, Trial
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Audit:
     """How often stopping was wrong, as far as runs that were let go on by chance can tell.
 
     Attributes:
-        doomed: runs that a rule gave up.
+        given_up: runs that a rule gave up.
         audited: those of them that were let go on, and are finished.
         wrong: those of the audited that beat what they had to beat.
         winners: finished runs that beat what they had to beat, audited or never given up.
@@ -29,7 +29,7 @@ class Audit:
         interval: of the rate, 95 %, exact (Clopper and Pearson 1934).
     """
 
-    doomed: int
+    given_up: int
     audited: int
     wrong: int
     winners: int
@@ -57,27 +57,24 @@ class Auditor:
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
             raise ValueError(f"audit must be a share of at least 0 and below 1, got {self.share!r}")
-        if self.share and self.policy.rule == "converged":
-            raise ValueError("audit compares with an incumbent, which converged does not have: leave it out")
+        if self.share and not self.policy.rule.compares:
+            name = type(self.policy.rule).__name__
+            raise ValueError(f"audit compares with an incumbent, which {name} does not have: leave it out")
 
-    def doom(self, name: str, step: float, decision: Decision) -> Doom:
+    def given_up(self, name: str, step: float, decision: Decision) -> GivenUp:
         """What a decision to stop means for the trial of this name, at the step of its last point."""
-        target = None if decision.verdict is None else decision.verdict.target
+        target = None if decision.verdict is None else float(decision.verdict.target)
         drawn = np.random.default_rng([self.seed, zlib.crc32(name.encode())]).random() < self.share
-        return Doom(step, target, target is not None and bool(drawn))
+        return GivenUp(step, target, target is not None and bool(drawn))
 
     def won(self, trial: Trial, rivals: Rivals) -> bool | None:
         """Whether a trial that just ended beat what it had to; None if it was stopped, or nothing stood."""
         if trial.stopped:
             return None
-        sign = self.policy.measured.sign
-        if trial.doom is None:
-            bar = None if self.policy.rule == "converged" else self.policy.bar(rivals)
-            target = None if bar is None else bar + sign * self.policy.min_delta
-        else:
-            target = trial.doom.target
-        best = self.policy.best_of(list(trial.points.values()))
-        return None if target is None or best is None else sign * best > sign * target
+        metric, end = self.policy.measured, self.policy.standing(trial.points)
+        past = trial.given_up
+        target = self.policy.rule.target(rivals, metric) if past is None else past.target
+        return None if target is None or end is None else metric.sign * end > metric.sign * target
 
     def report(self, trials: Iterable[Trial]) -> Audit:
         """How often stopping was wrong, from the audited ones of these trials.
@@ -88,7 +85,7 @@ class Auditor:
         if not self.share:
             raise ValueError("the report needs runs that were let go on: give audit=0.05, say")
         trials = list(trials)
-        given_up = [each for each in trials if each.doom and each.doom.target is not None]
+        given_up = [each for each in trials if each.given_up and each.given_up.target is not None]
         winners = sum(each.finished and each.won is True for each in trials)
         audited = [each for each in given_up if each.finished]
         wrong = sum(each.won is True for each in audited)
@@ -102,13 +99,13 @@ class Auditor:
         return Audit(len(given_up), len(audited), wrong, winners, rate, (share(low), share(high)))
 
 
-def after(doom: Doom | None, decision: Decision) -> Decision:
+def after(past: GivenUp | None, decision: Decision) -> Decision:
     """The decision that holds for a trial with such a past: one that was given up stays so, or goes on as a check."""
-    if doom is None:
+    if past is None:
         return decision
-    if doom.audited:
-        detail = f"given up at step {doom.step:g}, goes on as a check"
+    if past.audited:
+        detail = f"given up at step {past.step:g}, goes on as a check"
         return replace(decision, stop=False, reason="audit", detail=detail)
     if decision.stop:
         return decision
-    return replace(decision, stop=True, reason="stopped before", detail=f"given up at step {doom.step:g}")
+    return replace(decision, stop=True, reason="stopped before", detail=f"given up at step {past.step:g}")

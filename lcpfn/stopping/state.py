@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-FORMAT, VERSION = "lcpfn stopper", 1
+from lcpfn.stopping.checks import is_real
+
+FORMAT, VERSION = "lcpfn stopper", 2
+NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # JSON has no words for them
 
 
 @dataclass(frozen=True)
-class Doom:
+class GivenUp:
     """The moment at which a rule gave a trial up.
 
     Attributes:
@@ -28,22 +29,26 @@ class Doom:
     audited: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trial:
-    """One run: its values by step, whether it is over, and whether it was given up.
+    """One run as it stands. A value.
 
-    `won` says of a trial that was trained to its end whether it beat what it had to; None where nothing stood.
+    Attributes:
+        points: its values by step.
+        over: whether it has ended.
+        given_up: when a rule gave it up, None where none did.
+        won: of a trial that was trained to its end, whether it beat what it had to; None where nothing stood.
     """
 
-    points: dict[float, float] = field(default_factory=dict)
+    points: Mapping[float, float] = field(default_factory=dict)
     over: bool = False
-    doom: Doom | None = None
+    given_up: GivenUp | None = None
     won: bool | None = None
 
     @property
     def stopped(self) -> bool:
-        """Whether it was told to stop."""
-        return self.doom is not None and not self.doom.audited
+        """Whether it was to stop, and did not go on as a check."""
+        return self.given_up is not None and not self.given_up.audited
 
     @property
     def finished(self) -> bool:
@@ -54,8 +59,26 @@ class Trial:
 Trials = dict[str, Trial]
 
 
+def merged(ours: Trials, theirs: Trials) -> Trials:
+    """All trials and points of both states; ours where one step has two values. What is over in one of them is over."""
+    both = {**theirs, **ours}
+    return both | {name: _joined(ours[name], theirs[name]) for name in both if name in ours and name in theirs}
+
+
+def _joined(ours: Trial, theirs: Trial) -> Trial:
+    given_up = min(
+        (each for each in (ours.given_up, theirs.given_up) if each is not None), key=lambda it: it.step, default=None
+    )
+    return Trial(
+        {**theirs.points, **ours.points},
+        ours.over or theirs.over,
+        given_up,
+        theirs.won if ours.won is None else ours.won,
+    )
+
+
 def to_json(trials: Trials, **about: Any) -> str:
-    """The trials as one line of JSON, with what `from_json` compares; a value that is not finite becomes null."""
+    """The trials as one line of JSON, with what `from_json` compares; values that are not finite become words."""
     body = {name: _record(trial) for name, trial in trials.items()}
     return json.dumps({"format": FORMAT, "version": VERSION, **about, "trials": body}, allow_nan=False)
 
@@ -74,7 +97,7 @@ def from_json(text: str, *, source: str, **about: Any) -> Trials:
     advice = "restore a copy, or delete it to start anew"
     try:
         body = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{source} is not the JSON of a stopper, it may be cut off ({error}); {advice}") from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ValueError(
@@ -93,35 +116,43 @@ def from_json(text: str, *, source: str, **about: Any) -> Trials:
             )
     try:
         return {name: _trial(record) for name, record in body["trials"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{source} holds trials that no stopper wrote ({error!r}); {advice}") from None
 
 
-def write(path: Path, text: str) -> None:
-    """Puts the text into the file at once: a reader, or a process that is killed, sees the old or the new one whole."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def _record(trial: Trial) -> dict[str, Any]:
-    doom = trial.doom
+    past = trial.given_up
     return {
-        "points": [[step, value if math.isfinite(value) else None] for step, value in sorted(trial.points.items())],
+        "points": [
+            [step, value if math.isfinite(value) else str(value)] for step, value in sorted(trial.points.items())
+        ],
         "over": trial.over,
-        "doom": None if doom is None else {"step": doom.step, "target": doom.target, "audited": doom.audited},
+        "given_up": None if past is None else {"step": past.step, "target": past.target, "audited": past.audited},
         "won": trial.won,
     }
 
 
 def _trial(record: dict[str, Any]) -> Trial:
-    points = {float(step): math.nan if value is None else float(value) for step, value in record["points"]}
-    doom = None if record["doom"] is None else Doom(**record["doom"])
-    return Trial(points, bool(record["over"]), doom, record["won"])
+    points = {_number(step): _value(value) for step, value in record["points"]}
+    past, won = record["given_up"], record["won"]
+    given_up = None
+    if past is not None:
+        target = past["target"]
+        given_up = GivenUp(_number(past["step"]), None if target is None else _number(target), _flag(past["audited"]))
+    return Trial(points, _flag(record["over"]), given_up, None if won is None else _flag(won))
+
+
+def _value(value: Any) -> float:
+    return NOT_FINITE[value] if isinstance(value, str) else _number(value)
+
+
+def _number(value: Any) -> float:
+    if not is_real(value) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no finite number")
+    return float(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from threading import RLock
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from lcpfn.metric import Metric
 from lcpfn.stopping.audit import Audit, Auditor, after
+from lcpfn.stopping.best import DEFAULT
 from lcpfn.stopping.decision import Decision
+from lcpfn.stopping.options import Judging
 from lcpfn.stopping.policy import Policy, check_step, check_value
-from lcpfn.stopping.question import Rivals
-from lcpfn.stopping.state import Trial, Trials, from_json, to_json, write
+from lcpfn.stopping.rule import Rivals, Rule
+from lcpfn.stopping.spelling import spelled
+from lcpfn.stopping.state import Trial, Trials, from_json, merged, to_json
+from lcpfn.stopping.store import Store
 
 
 @dataclass(frozen=True)
@@ -26,23 +32,30 @@ class Incumbent:
     value: float
 
 
+@spelled
 class Stopper:
     """Judges runs as they report, and remembers them.
 
     A decision depends on the points and on what is known of the other runs, not on how often it was asked for: the same
     update twice changes nothing, and points may come late. A value for a known step replaces it, as after a
-    restart from a checkpoint. One process a state; within it any number of threads. A pickle holds the state, and no
-    weights unless `engine` is an engine.
+    restart from a checkpoint. Threads may share a stopper, and processes a file: each reads what another one wrote
+    before it decides. A pickle holds the state, and no weights unless `engine` is an engine.
 
     Args:
-        path: a file for the state, read if it is there, and replaced as a whole after every change.
+        horizon: the number of steps of a whole run, its budget.
+        rule: `Best()`, `Paper()`, `Worth()` or `Converged(min_delta=...)`.
+        metric: direction and bounds of the values; the engine's own by default.
+        path: a file for the state, read if it is there, and replaced as a whole after every change. A write that fails
+            raises OSError; nothing is forgotten then, and the next call writes it.
         audit: share of the runs to be stopped that are let go on, so that `report` can say how often stopping is wrong.
         seed: of the choice of those, which depends on the trial's name alone.
-        **policy: fields of `lcpfn.stopping.policy.Policy`: horizon, metric, rule, level and so on.
+        **options: `engine`, `min_points`, `every`, `first_step`, `nan`, `alarm`, `target` and `stretch_time` of
+            `lcpfn.stopping.Policy`.
 
     Raises:
         ValueError: if a value is out of its range, or the state is cut off, of another version, or of another metric
             or horizon.
+        TypeError: if an argument is unknown.
 
     Example:
         >>> import lcpfn
@@ -63,66 +76,85 @@ class Stopper:
     """
 
     def __init__(
-        self, *, path: str | os.PathLike[str] | None = None, audit: float = 0.0, seed: int = 0, **policy: Any
+        self,
+        *,
+        horizon: float,
+        rule: Rule = DEFAULT,
+        metric: Metric | None = None,
+        path: str | os.PathLike[str] | None = None,
+        audit: float = 0.0,
+        seed: int = 0,
+        **options: Unpack[Judging],
     ) -> None:
-        self.policy = Policy(**policy)
-        self.auditor = Auditor(self.policy, audit, seed)
-        self.path = None if path is None else Path(path)
+        self._auditor = Auditor(Policy(horizon=horizon, rule=rule, metric=metric, **options), audit, seed)
+        self._store = None if path is None else Store(path)
         self._lock = RLock()
         self._trials: Trials = {}
-        if self.path is not None and self.path.exists():
-            self._trials = from_json(self.path.read_text(encoding="utf-8"), source=str(self.path), **self._about())
+        self._unsaved = self._warned = False
+        with self._alone():
+            pass
 
-    def update(self, trial: str | int, step: float, value: float) -> Decision:
+    @property
+    def policy(self) -> Policy:
+        """How runs are judged; it does not change."""
+        return self._auditor.policy
+
+    def update(self, trial: str | int, step: float, value: float | None) -> Decision:
         """The decision about a trial after a new value.
 
         Args:
             trial: its name or number; 7 and "7" are one trial.
             step: of the value, in the unit of the horizon.
-            value: in the metric's unit; NaN and infinities mean that the run diverged.
+            value: in the metric's unit; None where nothing was measured. NaN before the first finite value means the
+                same; NaN and infinities after it, that the run diverged, until a finite value follows.
 
         Raises:
             TypeError: if an argument is no number; a trial, no text or whole number.
             ValueError: if the step is before the first one, or the value outside of the metric's bounds. A step past
                 the horizon is no error and stops nothing.
         """
-        name = _name(trial)
-        step, value = check_step(step, self.policy.first_step), check_value(value, self.metric)
-        with self._lock:
+        name, step = _name(trial), check_step(step, self.policy.first_step)
+        value = None if value is None else check_value(value, self.metric)
+        with self._alone():
             known = self._trials.get(name, Trial())
             if known.over:
+                self._save(changed=False)
                 return Decision(
                     stop=known.stopped, reason="finished", detail="the trial is over; the value is left out"
                 )
-            points = {**known.points, step: value}
-            decision = self.policy.decide(list(points), list(points.values()), self.rivals(name))
-            doom = known.doom
-            if decision.stop and doom is None:
-                doom = self.auditor.doom(name, max(points), decision)
-            now = Trial(points, doom=doom)
-            if not _same(now, known) or name not in self._trials:
+            points = dict(known.points) if value is None else {**known.points, step: value}
+            decision = self.policy.decide(list(points), list(points.values()), self._rivals(name))
+            past = known.given_up
+            if decision.stop and past is None:
+                past = self._auditor.given_up(name, max(points), decision)
+            now = Trial(points, given_up=past)
+            changed = bool(points) and (name not in self._trials or not _same(now, known))
+            if changed:
                 self._trials[name] = now
-                self._save()
-        return after(doom, decision)
+            self._save(changed=changed)
+        if points:
+            self._doubt(max(points), over=False)
+        return after(past, decision)
 
     def finish(self, trial: str | int) -> None:
-        """Takes note that a trial is over; if it was not told to stop, its best value counts from now on.
+        """Takes note that a trial is over; if it was not to be stopped, what it came to counts from now on.
 
         Raises:
             ValueError: if there is no such trial.
         """
         name = _name(trial)
-        with self._lock:
+        with self._alone():
             known = self._trials.get(name)
             if known is None:
                 raise ValueError(
                     f"finish must name a trial that was updated, got {name!r}; known are {list(self._trials)[:5]}"
                 )
-            if known.over:
-                return
-            known.over = True
-            known.won = self.auditor.won(known, self.rivals(name))
-            self._save()
+            if not known.over:
+                ended = replace(known, over=True)
+                self._trials[name] = replace(ended, won=self._auditor.won(ended, self._rivals(name)))
+            self._save(changed=not known.over)
+        if not (known.over or known.stopped) and len(known.points) > 1:
+            self._doubt(max(known.points), over=True)
 
     @property
     def metric(self) -> Metric:
@@ -131,29 +163,20 @@ class Stopper:
 
     @property
     def incumbent(self) -> Incumbent | None:
-        """The finished trial to beat, the `rank`-th best; None if there is none yet."""
-        with self._lock:
-            bests = {
+        """The finished trial to beat, the `rank`-th best of the rule; None if there is none yet."""
+        with self._alone():
+            ends = {
                 name: y
                 for name, trial in self._trials.items()
-                if trial.finished and (y := self.policy.best_of(list(trial.points.values()))) is not None
+                if trial.finished and (y := self.policy.standing(trial.points)) is not None
             }
-        ranked = sorted(bests, key=lambda name: -self.metric.sign * bests[name])
-        if len(ranked) < self.policy.rank:
-            return None
-        name = ranked[self.policy.rank - 1]
-        return Incumbent(name, bests[name])
+        ranked, rank = sorted(ends, key=lambda name: -self.metric.sign * ends[name]), self.policy.rule.rank
+        return Incumbent(ranked[rank - 1], ends[ranked[rank - 1]]) if len(ranked) >= rank else None
 
     def rivals(self, trial: str | int) -> Rivals:
         """What is known of all trials but this one."""
-        with self._lock:
-            others = [each for name, each in self._trials.items() if name != _name(trial)]
-            bests = [(each.finished, self.policy.best_of(list(each.points.values()))) for each in others]
-            return Rivals(
-                finished=tuple(y for finished, y in bests if finished and y is not None),
-                concluded=sum(each.over or each.stopped for each in others),
-                running=tuple(y for finished, y in bests if not finished and y is not None),
-            )
+        with self._alone():
+            return self._rivals(_name(trial))
 
     def report(self) -> Audit:
         """How often stopping was wrong, from the audited trials.
@@ -161,13 +184,13 @@ class Stopper:
         Raises:
             ValueError: if nothing is audited.
         """
-        with self._lock:
-            return self.auditor.report(self._trials.values())
+        with self._alone():
+            return self._auditor.report(self._trials.values())
 
     def to_json(self) -> str:
         """The state as text, to put into a checkpoint."""
-        with self._lock:
-            return to_json(self._trials, **self._about())
+        with self._alone():
+            return self._text()
 
     def load_json(self, text: str) -> None:
         """Replaces the state by one that `to_json` gave.
@@ -176,12 +199,12 @@ class Stopper:
             ValueError: if it is cut off, of another version, or of another metric or horizon.
         """
         trials = from_json(text, source="the state", **self._about())
-        with self._lock:
+        with self._alone():
             self._trials = trials
-            self._save()
+            self._save(changed=True)
 
     def __contains__(self, trial: str | int) -> bool:
-        with self._lock:
+        with self._alone():
             return _name(trial) in self._trials
 
     def __getstate__(self) -> dict[str, Any]:
@@ -191,12 +214,48 @@ class Stopper:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=RLock())
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps threads and other processes away, and knows what the latter wrote; not to be entered twice."""
+        with self._lock:
+            if self._store is None:
+                yield
+                return
+            with self._store.alone():
+                if (text := self._store.news()) is not None:
+                    theirs = from_json(text, source=str(self._store.path), **self._about())
+                    # What is not written yet is news here; all else was known to whoever wrote last.
+                    ours = self._trials
+                    self._trials = merged(ours, theirs) if self._unsaved else merged(theirs, ours)
+                yield
+
+    def _rivals(self, trial: str) -> Rivals:
+        others = [each for name, each in self._trials.items() if name != trial]
+        ends = [(each.finished, self.policy.standing(each.points)) for each in others]
+        return Rivals(
+            finished=tuple(y for finished, y in ends if finished and y is not None),
+            concluded=sum(each.over or each.stopped for each in others),
+            running=tuple(y for finished, y in ends if not finished and y is not None),
+        )
+
+    def _doubt(self, last: float, *, over: bool) -> None:
+        """Warns, once, where the horizon may be in another unit than the steps."""
+        if not self._warned and (why := self.policy.doubt(last, over=over)) is not None:
+            self._warned = True
+            warnings.warn(why, stacklevel=3)
+
     def _about(self) -> dict[str, Any]:
         return {"direction": self.metric.direction, "horizon": self.policy.horizon}
 
-    def _save(self) -> None:
-        if self.path is not None:
-            write(self.path, self.to_json())
+    def _text(self) -> str:
+        return to_json(self._trials, **self._about())
+
+    def _save(self, *, changed: bool) -> None:
+        """Writes what is not written yet; what a failed write left stays to be written by the next call."""
+        self._unsaved = self._unsaved or changed
+        if self._unsaved and self._store is not None:
+            self._store.put(self._text())
+        self._unsaved = False
 
 
 def _name(trial: object) -> str:
