@@ -126,7 +126,9 @@ class Belief:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Self:
-        parts = {name: take(getattr(self, name), index) for name in ("location", "scale", "t", "resolution")}
+        parts: dict[str, Any] = {
+            name: take(getattr(self, name), index) for name in ("location", "scale", "t", "resolution")
+        }
         outcome = None if self.outcome is None else take(self.outcome, index, inner=1)
         return replace(self, law=self.law[index], outcome=outcome, **parts)
 
