@@ -30,8 +30,8 @@ PLANTED = "from pathlib import Path\nPath('marker').touch()\n\ndef prior(n, t, *
 
 # TypeErrors of Python itself, of which nobody thought: a call of ours that does not fit, None where a number was.
 UNMEANT = re.compile(
-    r"unexpected keyword|positional argument|unsupported operand|not subscriptable|not callable|'NoneType' object|not iterable|"
-    r"not supported between|has no len|must be str, not|indices must be|unhashable"
+    r"unexpected keyword|positional argument|unsupported operand|not subscriptable|not callable|'NoneType' object|"
+    r"not iterable|not supported between|has no len|must be str, not|indices must be|unhashable"
 )
 
 
