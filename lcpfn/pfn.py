@@ -67,10 +67,14 @@ class PFN:
     def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
         self.checkpoint = checkpoint
         self.inference = Inference.of(checkpoint, device)
-        bounds = checkpoint.provenance.get("prior", {}).get("bounds") if self.inference.coordinates.bounded else None
-        self.metric = Metric("max", bounds=tuple(bounds)) if bounds else Metric("max")
+        told = checkpoint.provenance.get("prior") or {}
+        bounds = told.get("bounds") if self.inference.coordinates.bounded else None
+        self.metric = Metric("max", bounds=bounds) if bounds else Metric("max")
         self._world = self.inference.world(self.metric)
-        self.null = NullDistribution(**(checkpoint.provenance.get("alarm") or {}))
+        try:
+            self.null = NullDistribution(**(checkpoint.provenance.get("alarm") or {}))
+        except TypeError as error:
+            raise ValueError(f'the header\'s "alarm" must be as `lcpfn train` writes it: {error}') from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(PFN, device=self.inference.device), (self.checkpoint,)  # a module, of arrays, does not pickle
