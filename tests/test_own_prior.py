@@ -21,7 +21,7 @@ from lcpfn.priors.shared_times import as_runs
 from lcpfn.training import PRESETS, Options, Run
 from lcpfn.training.alarm import highest
 from lcpfn.training.command import main, parser
-from lcpfn.training.parent import _flag
+from lcpfn.training.parent import flag
 from lcpfn.training.questions import QuestionLaw, draw
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -297,7 +297,7 @@ def test_another_network_is_refused_by_its_fields(capsys: pytest.CaptureFixture[
 
 def test_flags_of_all_kinds() -> None:
     fields = {"decoder": 64, "bounded": False, "ends": True, "clock": (1.0, 100.0)}
-    flags = [_flag(name, value) for name, value in fields.items()]
+    flags = [flag(name, value) for name, value in fields.items()]
     assert flags == ["--decoder 64", "--no-bounded", "--ends", "--clock 1 100"]
     told = parser().parse_args([word for flag in flags for word in flag.split()])
     assert {name: getattr(told, name) for name in fields} == fields | {"clock": [1.0, 100.0]}

@@ -53,7 +53,7 @@ class Parent:
             raise ValueError(
                 f"--init needs the network and coordinates of the checkpoint {options.init}, got other "
                 + ", ".join(f"{name} ({ours[name]} here, {theirs[name]} there)" for name in differ)
-                + f"; say {' '.join(_flag(name, theirs[name]) for name in differ)}"
+                + f"; say {' '.join(flag(name, theirs[name]) for name in differ)}"
             )
         told = checkpoint.provenance
         facts = {"file": path.name, "sha256": digest(path), "prior": told["prior"], "curves_seen": told["curves_seen"]}
@@ -79,14 +79,14 @@ class Parent:
                     own[tuple(slice(size) for size in part.shape)] = part.to(own)
 
 
-def _flag(name: str, value: Any) -> str:
+def flag(name: str, value: Any) -> str:
     """The flag that sets a field.
 
-    >>> _flag("decoder", 64), _flag("bounded", False), _flag("clock", (1.0, 100.0))
+    >>> flag("decoder", 64), flag("bounded", False), flag("clock", (1.0, 100.0))
     ('--decoder 64', '--no-bounded', '--clock 1 100')
     """
-    flag = name.replace("_", "-")
+    dashed = name.replace("_", "-")
     if isinstance(value, bool):
-        return f"--{'' if value else 'no-'}{flag}"
+        return f"--{'' if value else 'no-'}{dashed}"
     shown = [f"{part:g}" for part in value] if isinstance(value, tuple) else [str(value)]
-    return f"--{flag} {' '.join(shown)}"
+    return f"--{dashed} {' '.join(shown)}"
