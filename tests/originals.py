@@ -12,6 +12,7 @@ with pytest.MonkeyPatch.context() as patch:
         importlib.import_module(f"opponents.original.{name}")
         for name in ("answers", "bars", "config", "network", "train")
     )
+    methods = importlib.import_module("opponents.networks")
 
 Bars = bars.Bars
 OriginalConfig, UnitCoordinates = config.OriginalConfig, config.UnitCoordinates

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 import torch
-from originals import OriginalAnswers, OriginalConfig, UnitCoordinates
+from originals import OriginalAnswers, OriginalConfig, UnitCoordinates, methods
 from originals import network as layouts
 from originals import train as script
 from torch.nn import functional as F
@@ -281,3 +281,16 @@ def test_the_published_one_is_trained_by_its_script(tmp_path, capsys):
     assert script.main([*told, "--steps", "3", "--resume"]) == 0
     assert script.main([*told, "--steps", "3", "--resume", "--layout", "causal"]) == 2
     assert "--resume needs the model that the run began with" in capsys.readouterr().err
+
+
+def test_the_method_of_a_published_checkpoint_forecasts_any_metric(tmp_path):
+    told = ["--preset", "tiny", "--components", "50", "--steps", "1", "--batch", "2", "--threads", "1"]
+    assert script.main([*told, "--validation-curves", "0", "--runs", str(tmp_path), "--name", "x"]) == 0
+    method = methods.original(tmp_path / "x" / "checkpoint.safetensors")
+    y, later = [np.geomspace(3.0, 1.0, 30), np.linspace(2.0, 1.5, 9)], [np.array([40.0, 60.0]), np.array([12.0])]
+    t = [np.arange(1.0, len(each) + 1) for each in y]
+    beliefs = method.predict(y, later, t=t, kind="best", metric=Metric("min", bounds=(0, None)), horizon=[60.0, 20.0])
+    assert [belief.shape for belief in beliefs] == [(2,), (1,)]
+    for belief, asked in zip(beliefs, later):
+        assert belief.kind == "best" and np.isfinite(belief.quantile([0.05, 0.5, 0.95])).all()
+        np.testing.assert_array_equal(belief.t, asked)

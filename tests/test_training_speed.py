@@ -93,7 +93,7 @@ def test_curves_drawn_one_by_one_have_the_law_of_the_paper() -> None:
 @pytest.mark.parametrize("size", opponent.SIZES)
 def test_the_opponent_trains(size: str, tmp_path: Path) -> None:
     told = opponent.options(size, batch=2, steps=2, threads=1, validation_curves=0)
-    run = Run(told, tmp_path, prior=opponent.OneByOne(), say=lambda line: None)
+    run = Run(told, tmp_path, prior=opponent.OneByOne(), network=opponent.NETWORK, say=lambda line: None)
     before = run.objective.model.head.bias.detach().clone()
     assert np.isfinite(float(run.learn(1e-3)))
     assert not torch.equal(before, run.objective.model.head.bias)
