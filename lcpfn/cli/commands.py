@@ -11,13 +11,13 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from lcpfn import logs
 from lcpfn.belief import Belief
+from lcpfn.cli import inputs
 from lcpfn.cli.answer import LEVELS, QUANTILES, Answer, left_out
 from lcpfn.cli.inputs import advice, in_flags, metric_of, require, split
 from lcpfn.curve import Curve
@@ -167,7 +167,7 @@ def demo(options: Namespace) -> int:
         f"One forecast of all {len(rest)}: {forecast_ms:.1f} ms, its {len(QUANTILES)} quantiles: {quantiles_ms:.1f} ms"
     )
     sys.stdout.flush()
-    if options.out is None and find_spec("matplotlib") is None:
+    if options.out is None and not inputs.installed("matplotlib"):
         print(f"lcpfn: no picture: {advice('matplotlib', 'plot')}", file=sys.stderr)
         return 0
     require("matplotlib", "plot")

@@ -21,9 +21,14 @@ def advice(package: str, extra: str) -> str:
     return f"this needs {package}; install this project with its extra: pip install -e '.[{extra}]'"
 
 
+def installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
+    return find_spec(package) is not None
+
+
 def require(package: str, extra: str) -> None:
     """Raises ImportError with advice if the package is not installed."""
-    if find_spec(package) is None:
+    if not installed(package):
         raise ImportError(advice(package, extra))
 
 
