@@ -40,7 +40,7 @@ def grid(question: Question) -> tuple[Array, float]:
 
     What lies beyond counts as lying at its ends: an explosion to 1e26 is one bad outcome, not the only one.
     """
-    unit = spread(question.truth) + NEAR * question.typical
+    unit = float(spread(question.truth)) + NEAR * question.typical
     centre = float(np.median(question.truth))
     low, high = centre + unit * _LADDER[0], centre + unit * _LADDER[-1]
     ends = np.clip(question.truth, low, high)
