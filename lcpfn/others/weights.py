@@ -15,7 +15,7 @@ from lcpfn.others.question import Question, spread
 Array = NDArray[np.float64]
 
 START = {  # weights without evidence
-    "network": 0.3,
+    "network": 1.0,
     "recalibrated": 1.0,
     "error": 0.5,
     "error, half relative": 0.5,
@@ -26,7 +26,7 @@ START = {  # weights without evidence
 }
 SAFE = ("network", "recalibrated")
 FEW = 2.0  # outcomes with which the other experts have half their starting weight
-CAUTION = 1.5  # outcomes that the starting weights are worth
+CAUTION = 3.0  # outcomes that the starting weights are worth
 SMALL = 0.02  # of the outcomes' spread: smaller scores do not matter
 DOUBT = 1.0
 USUAL = 1.0  # features beyond the others' at which doubt begins
