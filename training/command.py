@@ -58,8 +58,10 @@ def _reader(hint: Any) -> dict[str, Any]:
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
     if typing.get_origin(hint) is tuple:
-        count = len(typing.get_args(hint))
-        return {"type": float, "nargs": count, "metavar": "X"}
+        parts = typing.get_args(hint)
+        if Ellipsis in parts:  # names of features
+            return {"type": parts[0], "nargs": "+", "metavar": "NAME"}
+        return {"type": float, "nargs": len(parts), "metavar": "X"}
     if typing.get_origin(hint) is typing.Literal:  # checked by the dataclass, whose message says what came
         return {"type": str, "metavar": "|".join(typing.get_args(hint))}
     if hint is bool:

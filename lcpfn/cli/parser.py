@@ -127,6 +127,11 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the run stops at this time: its schedule may raise it towards the end",
     )
     question.add_argument(
+        "--others",
+        metavar="FOLDER",
+        help="logs of other runs of the same search, finished or not: the forecast learns how they went on",
+    )
+    question.add_argument(
         "--incumbent",
         type=_number,
         metavar="Y",
