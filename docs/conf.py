@@ -43,8 +43,8 @@ LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<path>(?!https?:|mailt
 def relinked(text: str, source: Path, page: Path) -> str:
     """The text with links as a page needs them.
 
-    The files of the repository link to one another by their places in it. On a page a link leads to the page that includes
-    the file; to a file that no page includes, it becomes its text.
+    The files of the repository link to one another by their places in it. On a page a link leads to the page that
+    includes the file; to a file that no page includes, it becomes its text.
 
     Args:
         text: Markdown.
@@ -58,7 +58,7 @@ def relinked(text: str, source: Path, page: Path) -> str:
         anchor = match["anchor"] or ""
         if target == ROOT / "README.md":
             anchor = ""  # the first page says the same, not under the same headings
-        if not match["image"] and shown.suffix == ".md" and not shown.is_relative_to(HERE):
+        if not match["image"] and not shown.is_relative_to(HERE):
             return match["text"]
         return f"{match['image']}[{match['text']}]({os.path.relpath(shown, page.parent)}{anchor})"
 

@@ -1,4 +1,4 @@
-"""README and docs: every block of code runs, every command parses, output that is shown is what comes, all links lead somewhere."""
+"""README and docs: blocks of code run, commands parse, output that is shown is what comes, links lead somewhere."""
 
 import importlib
 import importlib.util
