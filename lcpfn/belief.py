@@ -126,9 +126,10 @@ class Belief:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Self:
-        parts = {name: take(getattr(self, name), index) for name in ("location", "scale", "t", "resolution")}
-        outcome = None if self.outcome is None else take(self.outcome, index, inner=1)
-        return replace(self, law=self.law[index], outcome=outcome, **parts)
+        names = "location", "scale", "t", "resolution"
+        parts: Any = {name: take(getattr(self, name), index) for name in names}
+        parts["outcome"] = None if self.outcome is None else take(self.outcome, index, inner=1)
+        return replace(self, law=self.law[index], **parts)
 
     def __repr__(self) -> str:
         return f"Belief({self.kind}, {self.metric.direction}, shape={self.shape})"

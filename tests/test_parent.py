@@ -94,7 +94,5 @@ def test_an_input_that_the_child_lacks_is_refused_and_the_advice_does(parents):
 
 def test_a_network_of_the_ablations_begins_with_none_of_the_library(parents):
     model = OriginalConfig(**dataclasses.asdict(TINY))
-    with pytest.raises(
-        ValueError, match=r"head \(bars here, mixture there\).*values \(unit here, local"
-    ):
+    with pytest.raises(ValueError, match=r"head \(bars here, mixture there\).*values \(unit here, local"):
         Parent.of(wanted(parents[PAPER], UnitCoordinates(), model))

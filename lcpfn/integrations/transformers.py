@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from lcpfn.integrations.run import Run
 from lcpfn.metric import Metric
@@ -105,7 +105,8 @@ class LearningCurveCallback(TrainerCallback):
             raise ValueError("monitor must be given where the trainer has no metric_for_best_model")
         if args.eval_strategy == "no":
             raise ValueError('judging a run needs evaluations, got eval_strategy="no"; give "epoch" or "steps"')
-        self._run.monitor, direction = _prefixed(name), None
+        self._run.monitor = _prefixed(name)
+        direction: Literal["max", "min"] | None = None
         if best is not None and _prefixed(best) == _prefixed(name) and args.greater_is_better is not None:
             direction = "max" if args.greater_is_better else "min"
         self._run.begin(horizon=state.max_steps, points=self._logged(state), direction=direction)

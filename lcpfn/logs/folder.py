@@ -42,7 +42,7 @@ def of_folder(folder: Path) -> Iterator[Run]:
         if dvclive.is_dvclive(here) or dvclive.is_catboost(here):
             inner.clear()  # event files of the same
             reader = dvclive.read_dvclive if dvclive.is_dvclive(here) else dvclive.read_catboost
-            yield from _tried(lambda here=here, own=own, reader=reader: [reader(here, name=own)], own, here)
+            yield from _tried(partial(_only, reader, here, own), own, here)
             continue
         # A pipe would wait for ever, a device never ends, a link may lead nowhere.
         files = sorted(name for name in names if not name.startswith(".") and is_regular(here / name))
@@ -66,6 +66,10 @@ def of_folder(folder: Path) -> Iterator[Run]:
                 path, name = here / file, _name(here / file, folder)
                 yield from _tried(partial(of_words, path, name), name, path)
     yield from (_last(found) for found in states.values())
+
+
+def _only(read: Callable[..., Run], path: Path, name: str) -> list[Run]:
+    return [read(path, name=name)]
 
 
 def _tried(read: Callable[[], list[Run]], name: str, path: Path) -> list[Run]:

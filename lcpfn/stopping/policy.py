@@ -101,7 +101,7 @@ class Policy:
             raise TypeError("this engine names no metric of its own: give metric=lcpfn.Metric(...)")
         return metric
 
-    def standing(self, points: Mapping[float, float]) -> float | None:
+    def standing(self, points: Mapping[int, float] | Mapping[float, float]) -> float | None:
         """What a run with these values by step is ranked by: its best finite value, or its last; None if none is."""
         finite = {step: y for step, y in points.items() if math.isfinite(y)}
         if not finite:
