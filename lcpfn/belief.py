@@ -126,8 +126,7 @@ class Belief:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Self:
-        names = "location", "scale", "t", "resolution"
-        parts: Any = {name: take(getattr(self, name), index) for name in names}
+        parts: Any = {name: take(getattr(self, name), index) for name in ("location", "scale", "t", "resolution")}
         parts["outcome"] = None if self.outcome is None else take(self.outcome, index, inner=1)
         return replace(self, law=self.law[index], **parts)
 
