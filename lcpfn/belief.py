@@ -41,7 +41,7 @@ class Belief:
     direction * y = location + scale * g(u), with u distributed as `law` says and direction +1 for "max", -1 for "min".
     Where the metric has a bound and noise does not overshoot it, the law is cut off there and renormalised. Index,
     slice and iterate it like an array of its shape. Answers are float64 and in the user's unit; x broadcasts against
-    the batch. A NaN location marks a belief that does not exist: its answers are NaN.
+    the batch. A NaN location marks a belief that does not exist.
 
     Attributes:
         law: law of u; its shape is the shape of the batch (...).
@@ -123,12 +123,13 @@ class Belief:
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Self]:
-        return (self[i] for i in range(len(self)))
+        return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, index: Any) -> Self:
-        parts: Any = {name: take(getattr(self, name), index) for name in ("location", "scale", "t", "resolution")}
-        parts["outcome"] = None if self.outcome is None else take(self.outcome, index, inner=1)
-        return replace(self, law=self.law[index], **parts)
+        names = ("location", "scale", "t", "resolution")
+        parts: dict[str, Any] = {name: take(getattr(self, name), index) for name in names}
+        outcome = None if self.outcome is None else take(self.outcome, index, inner=1)
+        return replace(self, law=self.law[index], outcome=outcome, **parts)
 
     def __repr__(self) -> str:
         return f"Belief({self.kind}, {self.metric.direction}, shape={self.shape})"
@@ -277,8 +278,7 @@ class Belief:
     def _to_u(self, x: Array) -> Array:
         """u of x = sign * y, broadcast against the batch."""
         with np.errstate(over="ignore"):
-            apart = x - self._location
-            z = apart / self._scale
+            z = (apart := x - self._location) / self._scale
         u = inverse(self.transform, z)
         if self.transform == "sinh" and np.isinf(u).any():  # the quotient overflows, its logarithm does not
             with np.errstate(divide="ignore"):

@@ -136,8 +136,17 @@ class Inference:
     ) -> Belief:
         location, scale = location.reshape(t.shape), scale.reshape(t.shape)
         near = resolution(scale, *metric.upward_bounds)
-        facts: dict[str, Any] = {"metric": metric, "kind": kind, "outcome": outcome, "resolution": near}
-        return Belief(law, location, scale, transform=self.coordinates.transform, t=np.array(t), **facts)
+        return Belief(
+            law,
+            location,
+            scale,
+            transform=self.coordinates.transform,
+            metric=metric,
+            kind=kind,
+            t=np.array(t),
+            outcome=outcome,
+            resolution=near,
+        )
 
     def answer(self, asked: Prepared, after: np.ndarray, kind: str, *, t: np.ndarray | None = None) -> Belief:
         """Belief about P queries of each curve, the p-th asked after `after` points.

@@ -5,6 +5,7 @@ Letters: B curves, T observed points, Q query points, P queries of one curve in 
 
 from __future__ import annotations
 
+import importlib
 import importlib.resources
 import os
 from dataclasses import dataclass, replace
@@ -66,10 +67,14 @@ class PFN:
     def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
         self.checkpoint = checkpoint
         self.inference = Inference.of(checkpoint, device)
-        bounds = checkpoint.provenance.get("prior", {}).get("bounds") if self.inference.coordinates.bounded else None
-        self.metric = Metric("max", bounds=tuple(bounds)) if bounds else Metric("max")
+        told = checkpoint.provenance.get("prior") or {}
+        bounds = told.get("bounds") if self.inference.coordinates.bounded else None
+        self.metric = Metric("max", bounds=bounds) if bounds else Metric("max")
         self._world = self.inference.world(self.metric)
-        self.null = NullDistribution(**(checkpoint.provenance.get("alarm") or {}))
+        try:
+            self.null = NullDistribution(**(checkpoint.provenance.get("alarm") or {}))
+        except TypeError as error:
+            raise ValueError(f'the header\'s "alarm" must be as `lcpfn train` writes it: {error}') from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(PFN, device=self.inference.device), (self.checkpoint,)  # a module, of arrays, does not pickle
@@ -252,6 +257,22 @@ class PFN:
             run_end: as for `predict`.
         """
         return Stream(self.inference, self._world, metric, run_end)
+
+    def given(self, runs: Any, *, metric: Metric | None = None) -> Any:
+        """The engine that also knows these other runs of the same search.
+
+        Args:
+            runs: curves, or pairs (t, y): finished, stopped early or still going, on their own grids.
+            metric: of all runs; by default what the curves say, else the checkpoint's own.
+
+        Returns:
+            lcpfn.others.given.Given, an engine like this one; with no runs it answers exactly as this one does.
+
+        Raises:
+            ValueError: if the runs are of several metrics, or their times cannot be of one search.
+        """
+        # By name: it knows this engine.
+        return importlib.import_module("lcpfn.others.given").Given(self, runs, metric=metric)
 
     def _replay_next(self, asked: Prepared, kind: str) -> Replay:
         points = asked.points

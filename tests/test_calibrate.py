@@ -7,7 +7,7 @@ import pytest
 
 from lcpfn.calibration.study import CUTS
 from lcpfn.cli import main
-from lcpfn.cli.parser import _parser
+from lcpfn.cli.parser import parser
 
 FEW = ["calibrate", "--curves", "30", "--draws", "3", "--cuts", "5,50"]
 
@@ -46,7 +46,7 @@ def test_pictures_are_drawn_into_a_new_folder(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_cut_offs_are_those_of_the_library() -> None:
-    assert _parser().parse_args(["calibrate"]).cuts == CUTS
+    assert parser().parse_args(["calibrate"]).cuts == CUTS
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_cannot_be_done_is_said(arguments: list[str], message: str, capsys:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("lcpfn.cli.commands.find_spec", lambda name: None)
+    monkeypatch.setattr("lcpfn.cli.inputs.installed", lambda name: False)
     assert main([*FEW, "--out", "nowhere"]) == 2
     assert "[train]" in capsys.readouterr().err
     assert not Path("nowhere").exists()

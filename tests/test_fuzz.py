@@ -69,6 +69,8 @@ def test_without_damage_every_sample_is_taken(kind: str, tmp_path: Path, monkeyp
         (OverflowError("large"), "OverflowError"),
         (MemoryError(), "MemoryError"),
         (ValueError(""), "ValueError: "),
+        (TypeError("f() got an unexpected keyword argument 'x'"), "unexpected keyword"),
+        (TypeError("unsupported operand type(s) for +: 'int' and 'str'"), "unsupported operand"),
         (Fault("NaN"), "Fault: NaN"),
     ],
 )

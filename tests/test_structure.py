@@ -42,7 +42,7 @@ TIERS = (
     ("clock", "engine", "prepare", "surprise"),
     ("inference",),
     ("pfn", "stream"),
-    ("mcmc",),
+    ("mcmc", "others"),
     ("__init__",),
     ("plot",),
     ("calibration",),

@@ -186,3 +186,10 @@ def test_a_pipe_or_a_device_is_no_checkpoint(tmp_path):
     for name in ("pipe", "zero"):
         with pytest.raises(ValueError, match="a pipe, a device or a socket"):
             load(tmp_path / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize("change", [{"prior": {"name": "paper", "parameters": {}, "bounds": 1.5}}, {"alarm": 5}])
+def test_facts_of_nonsense_are_value_errors(change):
+    made = random_pfn().checkpoint
+    with pytest.raises(ValueError, match=r"bounds must be a pair|the header's \"alarm\" must be as"):
+        PFN(dataclasses.replace(made, provenance=made.provenance | change))

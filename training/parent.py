@@ -104,9 +104,9 @@ def flag(name: str, value: Any) -> str:
     >>> flag("decoder", 64), flag("bounded", False), flag("clock", (1.0, 100.0))
     ('--decoder 64', '--no-bounded', '--clock 1 100')
     """
-    dashed = name.replace("_", "-")
+    words = name.replace("_", "-")
     if isinstance(value, bool):
-        return f"--{'' if value else 'no-'}{dashed}"
+        return f"--{'' if value else 'no-'}{words}"
     parts = value if isinstance(value, tuple) else (value,)
     shown = [f"{part:g}" if isinstance(part, float) else str(part) for part in parts]
-    return f"--{dashed} {shlex.join(shown)}"
+    return f"--{words} {shlex.join(shown)}"

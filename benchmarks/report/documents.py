@@ -1,4 +1,4 @@
-"""Puts tables made of benchmarks/results/*.json between the markers of the READMEs.
+"""Puts tables made of benchmarks/results/*.json between the markers of the READMEs and of docs/.
 
     python benchmarks/report/documents.py             # write the tables
     python benchmarks/report/documents.py --check     # fail if a document is not what the JSONs say
@@ -28,7 +28,14 @@ from report.text import Rows, duration, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = sorted((ROOT / "benchmarks").glob("*/README.md"))
-DOCUMENTS = (ROOT / "README.md", ROOT / "checkpoints" / "README.md", ROOT / "benchmarks" / "README.md", *QUESTIONS)
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "checkpoints" / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    *QUESTIONS,
+    *PAGES,
+)
 FIGURES = ROOT / "benchmarks" / "figures"
 MARKED = re.compile(r"<!-- table:(?P<name>\S+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 BEGIN = re.compile(r"<!-- table:(\S+) -->")
@@ -258,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument(
         "--checkpoints", type=Path, default=ROOT / "checkpoints", help="must hold the files that were scored"
     )
-    made.add_argument("--documents", type=Path, nargs="+", help="default: all READMEs that show results")
+    made.add_argument("--documents", type=Path, nargs="+", help="default: all READMEs and pages that show results")
     told = made.parse_args(arguments)
     wrong = changed_checkpoints(told.results, told.checkpoints)
     for path in told.documents or [path for path in DOCUMENTS if path == DOCUMENTS[0] or path.exists()]:

@@ -14,7 +14,7 @@ import numpy as np
 from lcpfn.calibration import Report
 from lcpfn.calibration import calibrate as judge
 from lcpfn.calibration.report import JOINT
-from lcpfn.cli.commands import _require
+from lcpfn.cli.inputs import require
 from lcpfn.metric import Metric
 from lcpfn.pfn import PFN, load
 from lcpfn.query import KINDS
@@ -24,9 +24,9 @@ LENGTH = 100  # points of a curve
 
 def calibrate(options: Namespace) -> int:
     """Prints how well a checkpoint is calibrated on fresh curves of a prior; draws pictures if asked."""
-    _require("torch", "train")  # the prior draws with it
+    require("torch", "train")  # the prior draws with it
     if options.out is not None:
-        _require("matplotlib", "plot")
+        require("matplotlib", "plot")
     torch, priors = import_module("torch"), import_module("lcpfn.priors")  # by name: the library depends on no prior
     pfn = load(options.checkpoint)
     prior = priors.by_name(options.prior) if options.prior is not None else _own(pfn, trusted=options.trust_prior)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import statistics
 import sys
 import time
@@ -12,18 +11,17 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from lcpfn import logs
 from lcpfn.belief import Belief
+from lcpfn.cli import inputs
 from lcpfn.cli.answer import LEVELS, QUANTILES, Answer, left_out
+from lcpfn.cli.inputs import advice, in_flags, metric_of, others_of, require, split
 from lcpfn.curve import Curve
 from lcpfn.logs.source import progress_shown
-from lcpfn.metric import Metric
-from lcpfn.names import lower_is_better
 from lcpfn.network.checkpoint import Checkpoint, digest
 from lcpfn.pfn import PFN, load, locate
 from lcpfn.stopping import Best, Decision, Policy, Rivals
@@ -35,14 +33,14 @@ REPEATS = 20  # forecasts that the demo times
 def predict(options: Namespace) -> int:
     """Forecasts the curve of a file or a run; prints a table or JSON, and draws a picture if asked."""
     if options.plot:
-        _require("matplotlib", "plot")  # before the work, not after it
+        require("matplotlib", "plot")  # before the work, not after it
     with progress_shown():
         whole = logs.read(
             options.file, metric=options.column, run=options.run, clock=options.time_column, pattern=options.pattern
         )
     for line in left_out(whole):
         print(f"lcpfn: {line}", file=sys.stderr)
-    seen, rest = _split(whole, options.observe)
+    seen, rest = split(whole, options.observe)
     horizon = options.horizon
     if options.at is None and horizon is None:
         later = rest.t[~np.isnan(rest.y)]
@@ -50,7 +48,8 @@ def predict(options: Namespace) -> int:
             raise ValueError("say what to forecast: all steps up to --horizon 100, or --at 50,100")
         horizon = later.max()
     pfn = load(options.checkpoint)
-    metric, assumed = _metric(options, whole, pfn)
+    metric, assumed = metric_of(options, whole, pfn)
+    engine: Any = pfn if options.others is None else pfn.given(others_of(options, whole, metric), metric=metric)
 
     counted = np.array_equal(whole.t, np.arange(1.0, len(whole) + 1))  # then steps are known before the first value
     times = None if counted else seen.t
@@ -58,7 +57,7 @@ def predict(options: Namespace) -> int:
     def ask(t_query: Any = None, *, horizon: float | None = None, kind: str = options.kind) -> Belief:
         stretch = options.stretch_time
         try:
-            return pfn.predict(
+            return engine.predict(
                 seen.y,
                 t_query,
                 horizon=horizon,
@@ -69,7 +68,7 @@ def predict(options: Namespace) -> int:
                 stretch_time=stretch,
             )
         except ValueError as error:
-            raise ValueError(_in_flags(str(error))) from error
+            raise ValueError(in_flags(str(error))) from error
 
     last = seen.t[~np.isnan(seen.y)].max(initial=-np.inf)
     if options.at is None:
@@ -86,7 +85,7 @@ def predict(options: Namespace) -> int:
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
     end = max(steps.t) if options.stretch_time else None
-    surprise = pfn.surprise(
+    surprise = engine.surprise(
         seen.y, t=times, metric=metric, run_end=end, stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
     answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
@@ -146,7 +145,7 @@ def demo(options: Namespace) -> int:
     )
     if not 0 < options.observe < len(whole):
         raise ValueError(f"--observe must be from 1 to {len(whole) - 1} in the demo, got {options.observe}")
-    seen, rest = _split(whole, options.observe)
+    seen, rest = split(whole, options.observe)
     pfn = load(options.checkpoint)
     metric = replace(pfn.metric, direction="max", bounds=(0, 1))
     spent = []
@@ -169,10 +168,10 @@ def demo(options: Namespace) -> int:
         f"One forecast of all {len(rest)}: {forecast_ms:.1f} ms, its {len(QUANTILES)} quantiles: {quantiles_ms:.1f} ms"
     )
     sys.stdout.flush()
-    if options.out is None and find_spec("matplotlib") is None:
-        print(f"lcpfn: no picture: {_advice('matplotlib', 'plot')}", file=sys.stderr)
+    if options.out is None and not inputs.installed("matplotlib"):
+        print(f"lcpfn: no picture: {advice('matplotlib', 'plot')}", file=sys.stderr)
         return 0
-    _require("matplotlib", "plot")
+    require("matplotlib", "plot")
     _draw(options.out or DEMO_PICTURE, answer)
     return 0
 
@@ -195,7 +194,7 @@ def info(options: Namespace) -> int:
 
 def train(arguments: list[str]) -> int:
     """Trains as `python -m lcpfn.training` does, which reads its own arguments."""
-    _require("torch", "train")
+    require("torch", "train")
     code: int = import_module("lcpfn.training.command").main(arguments)  # by name: the library depends on no training
     return code
 
@@ -213,104 +212,6 @@ def _outline(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
             if isinstance(fact, list) and len(fact) > 12:
                 text = f"{json.dumps(fact[:3])[:-1]}, ... {len(fact):,} in all]"
             yield f"{indent}{name:<{width}}  {text}"
-
-
-def _advice(package: str, extra: str) -> str:
-    return f"this needs {package}; install this project with its extra: pip install -e '.[{extra}]'"
-
-
-def _require(package: str, extra: str) -> None:
-    if find_spec(package) is None:
-        raise ImportError(_advice(package, extra))
-
-
-def _split(whole: Curve, observe: int | None) -> tuple[Curve, Curve]:
-    """The curve up to its n-th measured value, and what comes after; the rest keeps its times."""
-    measured = np.flatnonzero(~np.isnan(whole.y))
-    if observe is not None and observe > len(measured):
-        raise ValueError(f"--observe {observe} asks for more values than the {len(measured)} of the curve")
-    end = len(whole) if observe is None else measured[observe - 1] + 1 if observe else 0
-    seen, rest = whole[:end], whole[end:]
-    if whole.diverged_at is not None and not (len(seen) and seen.t[-1] >= whole.diverged_at):
-        seen = replace(seen, diverged_at=None)  # that is still to come
-    return seen, rest
-
-
-def _metric(options: Namespace, curve: Curve, pfn: PFN) -> tuple[Metric, dict[str, str]]:
-    """The metric of a curve: as the user says, else the log, else the name, else the checkpoint; and who said what.
-
-    Raises:
-        ValueError: if the name contradicts a direction that nobody has given, or leaves a bound open that the
-            checkpoint needs.
-    """
-    named, default = curve.metric, pfn.metric
-    direction, by = default.direction, "checkpoint"
-    if options.direction is not None:
-        direction, by = options.direction, "user"
-    elif named is not None:
-        direction, by = named.direction, "log" if curve.reading is not None and curve.reading.direction else "name"
-    elif direction == "max" and lower_is_better(curve.name):
-        raise ValueError(
-            f"in column {curve.name} lower seems to be better: say --direction min (or --direction max if it is not), "
-            "and --bounds LOW,HIGH if its values are not confined to 0..1"
-        )
-    assumed = {"direction": by, "bounds": "checkpoint" if options.bounds is None else "user"}
-    bounds = options.bounds or default.bounds
-    if options.bounds is None and named is not None and named.bounds != (None, None):
-        bounds, assumed["bounds"] = named.bounds, "name"
-        if None in bounds and pfn.inference.coordinates.bounded:
-            raise ValueError(_open(curve, bounds))
-    return replace(default, direction=direction, bounds=bounds), assumed
-
-
-def _open(curve: Curve, bounds: tuple[float | None, float | None]) -> str:
-    """The error for a metric that has an open side, when the checkpoint needs both; with bounds that would do."""
-    y = curve.y[np.isfinite(curve.y)]
-    low, high = bounds
-    if low is None:
-        low = -_round_up(-y.min(initial=0.0))
-    if high is None:
-        high = _round_up(y.max(initial=0.0) - low) + low
-    missing = "upper" if bounds[1] is None else "lower"
-    return (
-        f"{curve.name} has no {missing} bound by its name, and this checkpoint needs both: say --bounds LOW,HIGH with "
-        f"values that it will not pass (all there are lie within --bounds {low:g},{high:g}), or --checkpoint with one "
-        "that was trained without bounds"
-    )
-
-
-def _round_up(value: float) -> float:
-    """The next number of the form 1, 2 or 5 times a power of ten; 1 for what is not above 0.
-
-    >>> _round_up(2.3), _round_up(0.07), _round_up(20.0)
-    (5.0, 0.1, 20.0)
-    """
-    if not value > 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(float(f"{step * power:.6g}") for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
-
-
-def _in_flags(message: str) -> str:
-    """An error of the library with the advice that it gives in Python's words put in the command's.
-
-    >>> _in_flags('give them, as in Metric("min", bounds=(0, 100)), or use stretch_time=True')
-    'give them, as in --direction min --bounds 0,100, or use --stretch-time'
-    """
-
-    def flags(metric: re.Match[str]) -> str:
-        direction, low, high = metric.groups()
-        parts = [f"--direction {direction}" if direction else "", f"--bounds {low},{high}" if low else ""]
-        return " ".join(filter(None, parts))
-
-    message = re.sub(r'Metric\((?:"(max|min)")?,? ?(?:bounds=\((\d+), (\d+)\))?\)', flags, message)
-    for word, flag in (
-        ("stretch_time=True", "--stretch-time"),
-        ('kind="signal"', "--kind signal"),
-        ("t_query", "--at"),
-    ):
-        message = message.replace(word, flag)
-    return message
 
 
 def _draw(path: str, answer: Answer, *, title: str | None = None) -> None:

@@ -53,7 +53,7 @@ def _run(arguments: list[str]) -> int:
         from lcpfn.cli import commands
 
         return commands.train(arguments[1:])
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.command == "calibrate":
         from lcpfn.cli import calibrate
 
@@ -68,16 +68,17 @@ def _run(arguments: list[str]) -> int:
     return run(options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of `lcpfn` and its subcommands, but for `train`, whose flags are made from its options."""
+    whole = argparse.ArgumentParser(
         prog="lcpfn",
         description="Calibrated beliefs about the rest of a learning curve.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"lcpfn {lcpfn.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    whole.add_argument("--version", action="version", version=f"lcpfn {lcpfn.__version__}")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_predict(commands)
     demo = commands.add_parser(
         "demo",
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibrate(commands)
     _add_verify(commands)
     commands.add_parser("train", help="train a network on a prior (needs torch); lcpfn train --help lists its flags")
-    return parser
+    return whole
 
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -124,6 +125,11 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=_number,
         metavar="T",
         help="the run stops at this time: its schedule may raise it towards the end",
+    )
+    question.add_argument(
+        "--others",
+        metavar="FOLDER",
+        help="logs of other runs of the same search, finished or not: the forecast learns how they went on",
     )
     question.add_argument(
         "--incumbent",
@@ -168,7 +174,11 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
         "detectron2, transformers, imagenet, epochs, or 'step (?P<t>\\d+).*loss (?P<y>[\\d.eE+-]+)' (default: the "
         "first of these that fits)",
     )
-    curve.add_argument("--run", metavar="NAME", help="which run, where a folder or a database holds several")
+    curve.add_argument(
+        "--run",
+        metavar="NAME",
+        help="which run, where a folder or a database holds several, or a table: trial_id=3",
+    )
     curve.add_argument("--time-column", metavar="NAME", help='times, by name or number; "rows" counts rows from 1')
     curve.add_argument(
         "--observe", type=_count, metavar="N", help="see the first N values only, keep the rest as truth"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lcpfn import logs
-from lcpfn.cli.commands import _in_flags, _metric, _require, _split
+from lcpfn.cli.inputs import in_flags, metric_of, require, split
 from lcpfn.curve import Curve
 from lcpfn.pfn import load
 
@@ -21,9 +21,9 @@ ROWS = 8  # of the printed table, at most
 
 def verify(options: Namespace) -> int:
     """Prints both forecasts, how far apart they are, and a verdict; draws both fans if asked."""
-    _require("numpyro", "mcmc")
+    require("numpyro", "mcmc")
     if options.plot:
-        _require("matplotlib", "plot")
+        require("matplotlib", "plot")
     if options.runs < 2 or options.particles < 2:
         raise ValueError(
             f"--runs and --particles must be at least 2, got {options.runs} and {options.particles}: one run cannot "
@@ -31,7 +31,7 @@ def verify(options: Namespace) -> int:
         )
     mcmc, verification = import_module("lcpfn.mcmc"), import_module("lcpfn.mcmc.verification")
     whole = logs.read(options.file, metric=options.column, run=options.run, clock=options.time_column)
-    seen, rest = _split(whole, options.observe)
+    seen, rest = split(whole, options.observe)
     horizon = options.horizon
     if options.at is None and horizon is None:
         later = rest.t[~np.isnan(rest.y)]
@@ -39,7 +39,7 @@ def verify(options: Namespace) -> int:
             raise ValueError("say what to verify: all steps up to --horizon 100, or --at 50,100")
         horizon = later.max()
     pfn = load(options.checkpoint)
-    metric, _ = _metric(options, whole, pfn)
+    metric, _ = metric_of(options, whole, pfn)
     began = time.perf_counter()
     try:
         told = verification.verify(
@@ -55,7 +55,7 @@ def verify(options: Namespace) -> int:
             seed=options.seed,
         )
     except ValueError as error:
-        raise ValueError(_in_flags(str(error))) from error
+        raise ValueError(in_flags(str(error))) from error
     seconds = time.perf_counter() - began
     if options.json:
         print(json.dumps(_document(options, told, seconds), indent=2, allow_nan=False))

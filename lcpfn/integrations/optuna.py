@@ -7,12 +7,13 @@ import warnings
 from dataclasses import asdict, replace
 from itertools import islice
 
+from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.stopping import Audit, Decision, Policy, Rivals
 from lcpfn.stopping.audit import Auditor, after
 from lcpfn.stopping.best import DEFAULT
 from lcpfn.stopping.options import Alarm, NotFinite
-from lcpfn.stopping.question import Predictor, Target
+from lcpfn.stopping.question import Target
 from lcpfn.stopping.rule import Rule
 from lcpfn.stopping.spelling import spelled
 from lcpfn.stopping.state import GivenUp, Trial
@@ -87,7 +88,7 @@ class LearningCurvePruner(BasePruner):
         rule: Rule = DEFAULT,
         metric: Metric | None = None,
         target: Target | None = None,
-        engine: str | Predictor = "default",
+        engine: str | Engine = "default",
         min_points: int = 2,
         every: int = 1,
         first_step: int = 0,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
-from lcpfn.integrations.run import Run
+from lcpfn.integrations.run import Direction, Run
 from lcpfn.metric import Metric
 from lcpfn.stopping import Decision, Stopper
 from lcpfn.stopping.options import Judging
@@ -106,7 +106,7 @@ class LearningCurveCallback(TrainerCallback):
         if args.eval_strategy == "no":
             raise ValueError('judging a run needs evaluations, got eval_strategy="no"; give "epoch" or "steps"')
         self._run.monitor = _prefixed(name)
-        direction: Literal["max", "min"] | None = None
+        direction: Direction | None = None
         if best is not None and _prefixed(best) == _prefixed(name) and args.greater_is_better is not None:
             direction = "max" if args.greater_is_better else "min"
         self._run.begin(horizon=state.max_steps, points=self._logged(state), direction=direction)

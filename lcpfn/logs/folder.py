@@ -42,7 +42,7 @@ def of_folder(folder: Path) -> Iterator[Run]:
         if dvclive.is_dvclive(here) or dvclive.is_catboost(here):
             inner.clear()  # event files of the same
             reader = dvclive.read_dvclive if dvclive.is_dvclive(here) else dvclive.read_catboost
-            yield from _tried(partial(_only, reader, here, own), own, here)
+            yield from _tried(partial(_as_list, reader, here, own), own, here)
             continue
         # A pipe would wait for ever, a device never ends, a link may lead nowhere.
         files = sorted(name for name in names if not name.startswith(".") and is_regular(here / name))
@@ -68,16 +68,16 @@ def of_folder(folder: Path) -> Iterator[Run]:
     yield from (_last(found) for found in states.values())
 
 
-def _only(read: Callable[..., Run], path: Path, name: str) -> list[Run]:
-    return [read(path, name=name)]
-
-
 def _tried(read: Callable[[], list[Run]], name: str, path: Path) -> list[Run]:
     """What a reader finds, or a run with the reason why it finds nothing."""
     try:
         return read()
     except (ValueError, OSError) as error:
         return [broken(name, str(path), str(error))]
+
+
+def _as_list(reader: Callable[..., Run], folder: Path, name: str) -> list[Run]:
+    return [reader(folder, name=name)]
 
 
 def _tracked(folder: Path) -> list[Run]:

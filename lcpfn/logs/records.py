@@ -39,8 +39,8 @@ def is_lines(lines: Iterable[str]) -> bool:
             record = json.loads(line)
         except json.JSONDecodeError:
             return False
-        except (RecursionError, ValueError):  # too deep, a number of too many digits: JSON, but it cannot be read
-            return True  # the error that names file and line comes when it is read
+        except (RecursionError, ValueError):  # too deep, or a number of too many digits: JSON, but it cannot be read
+            return any(is_time(key.decode("utf-8", "replace")) for key in _KEYS.findall(line[:SNIFFED].encode()))
         if not isinstance(record, dict):
             return False
         if "op_code" in record or any(is_time(key) and not isinstance(v, (list, dict)) for key, v in record.items()):
@@ -139,7 +139,7 @@ def _objects(path: Path, *, having: bytes = b"", once: bool = False) -> Iterator
             except RecursionError:
                 raise ValueError(f"{path}, line {i}: its lists or objects are nested too deeply to be read") from None
             except ValueError as error:
-                if not line.endswith(b"\n"):
+                if isinstance(error, json.JSONDecodeError) and not line.endswith(b"\n"):
                     break  # the last line was cut off while it was written
                 raise ValueError(f"{path}, line {i}: no JSON ({error})") from None
             if not isinstance(record, dict):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypedDict
 
-from lcpfn.stopping.question import Predictor, Question, Target
+from lcpfn.engine import Engine
+from lcpfn.stopping.question import Question, Target
 from lcpfn.stopping.rule import Rule
 
 Alarm = Callable[[Question], str | None] | Literal["surprise"] | None
@@ -15,7 +16,7 @@ NotFinite = Literal["stop", "skip"]
 class Judging(TypedDict, total=False):
     """How a run is judged; meanings and defaults are those of `lcpfn.stopping.Policy`."""
 
-    engine: str | Predictor
+    engine: str | Engine
     min_points: int
     every: int
     first_step: int

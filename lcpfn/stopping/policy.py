@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from lcpfn.context import read_context
+from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
 from lcpfn.stopping import checks
 from lcpfn.stopping.best import DEFAULT
 from lcpfn.stopping.decision import QUANTILES, Decision, Reason
 from lcpfn.stopping.options import Alarm, NotFinite
-from lcpfn.stopping.question import Predictor, Question, Target, best_of
+from lcpfn.stopping.question import Question, Target, best_of
 from lcpfn.stopping.rule import Array, Rivals, Rule
 from lcpfn.stopping.spelling import spelled
 
@@ -57,7 +58,7 @@ class Policy:
     horizon: float
     rule: Rule = DEFAULT
     metric: Metric | None = None
-    engine: str | Predictor = "default"
+    engine: str | Engine = "default"
     min_points: int = 2
     every: int = 1
     first_step: int = 1
@@ -87,7 +88,7 @@ class Policy:
             )
 
     @property
-    def predictor(self) -> Predictor:
+    def predictor(self) -> Engine:
         """The engine; weights are read once in a process, and never become part of a pickle."""
         return _loaded(self.engine) if isinstance(self.engine, str) else self.engine
 
@@ -101,9 +102,9 @@ class Policy:
             raise TypeError("this engine names no metric of its own: give metric=lcpfn.Metric(...)")
         return metric
 
-    def standing(self, points: Mapping[int, float] | Mapping[float, float]) -> float | None:
+    def standing(self, points: Mapping[float, float] | Mapping[int, float]) -> float | None:
         """What a run with these values by step is ranked by: its best finite value, or its last; None if none is."""
-        finite = {step: y for step, y in points.items() if math.isfinite(y)}
+        finite: dict[float, float] = {step: y for step, y in points.items() if math.isfinite(y)}
         if not finite:
             return None
         return finite[max(finite)] if self.target == "last" else best_of(list(finite.values()), self.measured)
@@ -283,5 +284,5 @@ def _float(value: Any, name: str) -> float:
 
 
 @cache
-def _loaded(name: str) -> Predictor:
+def _loaded(name: str) -> Engine:
     return load(name)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from lcpfn.belief import Belief
+from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.stopping.rule import EPSILON, Array, Floats
 
@@ -23,24 +24,6 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 TAIL = ((1 + _NODES) / 2) ** 3  # shares of the probability of beating a value
 SHARES = 1.5 * ((1 + _NODES) / 2) ** 2 * _WEIGHTS  # and their weights, 1 in all
 TIMES = 200  # looked at for the time to a target
-
-
-class Predictor(Protocol):
-    """An engine: `lcpfn.PFN`, `lcpfn.mcmc.MCMC`, or anything with their `predict`."""
-
-    def predict(
-        self,
-        y: Any,
-        t_query: Any = None,
-        *,
-        horizon: float | None = None,
-        t: Any = None,
-        kind: str = "value",
-        metric: Metric | None = None,
-        run_end: Any = None,
-        stretch_time: bool = False,
-    ) -> Belief:
-        """Returns the belief about later times, as `PFN.predict` does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +50,7 @@ class Question:
         (True, 6.0, None)
     """
 
-    engine: Predictor
+    engine: Engine
     metric: Metric
     t: Array
     y: Array
