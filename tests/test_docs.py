@@ -7,10 +7,12 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from loops import random_states_kept
 
 from lcpfn import cli
 from lcpfn.cli.parser import parser
@@ -61,6 +63,13 @@ def test_the_code_of_a_page_runs(
         pytest.skip(f"{page.stem} is not installed")
     monkeypatch.chdir(tmp_path)
     shared: dict[str, object] = {"__name__": "page"}
+    with random_states_kept() if page.stem in NEEDS else nullcontext():  # importing keras moves one
+        _follow(page, shared, monkeypatch, capsys)
+
+
+def _follow(
+    page: Path, shared: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     shown = ""
     for language, code, line in blocks(page):
         if language == "python":
