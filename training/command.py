@@ -59,8 +59,8 @@ def _reader(hint: Any) -> dict[str, Any]:
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
     if typing.get_origin(hint) is tuple:
         parts = typing.get_args(hint)
-        if Ellipsis in parts:  # names of features
-            return {"type": parts[0], "nargs": "+", "metavar": "NAME"}
+        if Ellipsis in parts:  # names of features, or shares of the kinds
+            return {"type": parts[0], "nargs": "+", "metavar": "NAME" if parts[0] is str else "X"}
         return {"type": float, "nargs": len(parts), "metavar": "X"}
     if typing.get_origin(hint) is typing.Literal:  # checked by the dataclass, whose message says what came
         return {"type": str, "metavar": "|".join(typing.get_args(hint))}
