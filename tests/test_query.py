@@ -157,5 +157,5 @@ def test_a_checkpoint_of_before_a_kind_was_added_refuses_that_kind_alone():
     with pytest.raises(ValueError, match="this checkpoint knows the kinds value, signal, got kind='best'"):
         older.predict(THREE, 10, kind="best")
     more = np.concatenate([checkpoint.weights["kinds.weight"]] * 2)
-    with pytest.raises(ValueError, match="expected 'kinds.weight' of"):
+    with pytest.raises(ValueError, match=r"expected 'kinds\.weight' of"):
         PFN(replace(checkpoint, weights={**checkpoint.weights, "kinds.weight": more}))
