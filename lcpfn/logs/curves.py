@@ -252,8 +252,8 @@ class _Question:
         if isinstance(points, np.ndarray):
             notices = (
                 *notices,
-                f"{len(points)} of {len(every)} points are kept, at even distances, with the first, the last, the "
-                "smallest and the largest one; the counts are of all",
+                f"{len(points)} of {len(every)} points are kept, at even distances, the first, the last, the smallest "
+                "and the largest one among them; the counts are of all",
             )
         y = np.where(finite[points], every[points], np.nan)
         counted = 1.0 + np.arange(len(every), dtype=np.int32)[points] if times is None else times[among(rows, points)]
