@@ -135,7 +135,7 @@ def _column(values: Any, name: str) -> Array:
     if isinstance(column, list) or column.ndim != 1:
         shape = "a list of curves" if isinstance(column, list) else f"shape {column.shape}"
         raise ValueError(f"{name} of one curve must be 1-D, got {shape}; several curves are a list of them")
-    return np.array(column, dtype=np.float64)
+    return column  # a copy: `numbers` makes one
 
 
 def _time(value: Any, name: str) -> float | None:

@@ -159,3 +159,19 @@ def test_the_end_of_the_run_is_passed_on(capsys: pytest.CaptureFixture[str], tmp
     belief = load().predict(y, [20, 30], metric=Metric(bounds=(0, 1)), run_end=30.0)
     assert [each["quantiles"]["0.5"] for each in told] == pytest.approx(belief.median().tolist(), rel=1e-9)
     assert told[1]["quantiles"] != open_ended[1]["quantiles"]
+
+
+def test_the_end_that_a_log_says_is_the_end_of_the_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    history = [{"epoch": float(i), "step": 10 * i, "eval_accuracy": 0.9 - 0.5 / i} for i in range(1, 9)]
+    state = {"global_step": 80, "num_train_epochs": 20, "max_steps": 200, "log_history": history}
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps(state))
+    question = ("predict", str(path), "--metric", "eval_accuracy", "--time-column", "step", "--horizon", "200")
+    by_log = answer(capsys, *question)
+    assert by_log["run_end_by_log"] == 200
+    said = answer(capsys, *question, "--run-end", "200")
+    assert said["run_end_by_log"] is None and said["forecast"] == by_log["forecast"]
+    _, out, _ = run(capsys, *question)
+    assert "; by the log the run ends at step 200 (or say --run-end)" in out.splitlines()[0]
+    path.write_text(json.dumps({**state, "max_steps": 70}))  # it was resumed with more
+    assert answer(capsys, *question)["run_end_by_log"] is None

@@ -217,3 +217,26 @@ def test_hostile_lines_take_no_time(tmp_path: Path, preset: str) -> None:
     with suppress(ValueError):  # some match, which is fine
         read_console(path, name="log", pattern=preset)
     assert time.process_time() - begun < 20  # seconds for 77 lines; without the bound it is minutes
+
+
+@pytest.mark.parametrize("part", ["(a+)+", "(a|aa)*", "(a?){30}", "(?:x(?:a+)?)*", "(?=(a*)*)", "(?:(a)|b){10,}"])
+def test_a_pattern_that_may_never_end_is_refused(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "log"
+    path.write_text("a" * 60 + "\n")
+    with pytest.raises(ValueError, match="repeats a part that can match in several ways"):
+        logs.read(path, pattern=rf"{part}b (?P<y>\d+)")
+
+
+@pytest.mark.parametrize("part", ["a+.*?", "(?:ab){3}", "(?:a|b)", "(?:ab)+", "[ab]*", "(?:a+b?){2}", "(?:a|b){1,3}"])
+def test_usual_repetitions_are_not(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "log"
+    path.write_text("aabababbaab 3\n")
+    assert list(logs.read(path, pattern=rf"{part}[ab]* (?P<y>\d+)").y) == [3]
+
+
+def test_a_pattern_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    path.write_text("loss 1\n" * 5)
+    monkeypatch.setattr("lcpfn.logs.console.PATIENCE", -1.0)
+    with pytest.raises(ValueError, match=r"log, line 1: --pattern has taken more than .* is given up"):
+        logs.read(path, pattern=r"loss (?P<y>\d+)")

@@ -30,6 +30,7 @@ class Answer:
     incumbent: float | None = None
     assumed: Mapping[str, str] = field(default_factory=dict)  # who says "direction" and "bounds": "user", or ORIGINS
     surprise: Surprise | None = None  # of what was seen
+    run_end: float | None = None  # that the log says and the belief knows, where the user says none
 
     @property
     def record(self) -> tuple[float, float] | None:
@@ -89,6 +90,7 @@ class Answer:
                 "diverged_at": self.seen.diverged_at,
             },
             "reading": None if reading is None else _counts(reading),
+            "run_end_by_log": self.run_end,
             "incumbent": self.incumbent,
             "surprise": self._surprise(),
             "forecast": self.forecasts(),
@@ -102,10 +104,15 @@ class Answer:
             return f"{what}: nothing seen yet"
         count = f"{measured.sum()} value{'s' if measured.sum() > 1 else ''}"
         last = self.seen.t[measured][-1]
+        end = (
+            ""
+            if self.run_end is None
+            else f"; by the log the run ends at {clock} {self.run_end:.6g} (or say --run-end)"
+        )
         diverged = "" if self.seen.diverged_at is None else f", diverged at {clock} {self.seen.diverged_at:.6g}"
         return (
             f"{what}: {count} seen up to {clock} {last:.6g}{diverged}, "
-            f"the best {record[1]:.5g} at {clock} {record[0]:.6g}"
+            f"the best {record[1]:.5g} at {clock} {record[0]:.6g}{end}"
         )
 
     def warning(self) -> str | None:

@@ -54,6 +54,10 @@ def predict(options: Namespace) -> int:
     counted = np.array_equal(whole.t, np.arange(1.0, len(whole) + 1))  # then steps are known before the first value
     times = None if counted else seen.t
 
+    run_end, by_log = options.run_end, False
+    if run_end is None and seen.run_end is not None and seen.run_end >= seen.t.max(initial=-np.inf):
+        run_end, by_log = seen.run_end, True  # a run that went on after its end has another one that nobody knows
+
     def ask(t_query: Any = None, *, horizon: float | None = None, kind: str = options.kind) -> Belief:
         stretch = options.stretch_time
         try:
@@ -64,7 +68,7 @@ def predict(options: Namespace) -> int:
                 t=times,
                 kind=kind,
                 metric=metric,
-                run_end=options.run_end,
+                run_end=run_end,
                 stretch_time=stretch,
             )
         except ValueError as error:
@@ -88,7 +92,7 @@ def predict(options: Namespace) -> int:
     surprise = engine.surprise(
         seen.y, t=times, metric=metric, run_end=end, stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
-    answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise)
+    answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise, run_end if by_log else None)
     card = _judge(options, pfn, answer, end=float(max(steps.t)))
     if options.plot:
         _draw(options.plot, replace(answer, belief=steps), title=None if card is None else card.card().splitlines()[0])

@@ -6,11 +6,15 @@ import re
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from lcpfn.logs.rows import MOST_POINTS, Places
+
 BLANK = ("", "-", "na", "n/a", "null", "none")  # cells that mean "not measured", in any case
 NAN = ("nan", "-nan", "+nan", "nan(ind)", "-nan(ind)")  # measured, and no number
+SMALL = 1 << 30  # whole numbers below need four bytes, and their differences too
 DISTINCT = 10_000  # words of a column that are told apart: more name no runs
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 
@@ -31,7 +35,9 @@ def number(cell: str) -> float | None:
 class Column:
     """The cells of a column, N of them."""
 
-    values: np.ndarray  # (N,) NaN where there is no number; for a word its place in `words`, see `worded`
+    # (N,) float64, NaN where there is no number; for a word its place in `words`, see `worded`. Of more than
+    # MOST_POINTS rows int32, if all are whole numbers: steps of a long log.
+    values: np.ndarray
     nans: np.ndarray  # rows in which NaN was written: measured, and no number
     worded: np.ndarray  # rows with a word
     words: tuple[str, ...] = ()  # the distinct ones, by first appearance; no more than DISTINCT
@@ -67,7 +73,8 @@ class Builder:
     """A column that grows while a file is read."""
 
     def __init__(self) -> None:
-        self._values, self._nans, self._worded = array("d"), array("q"), array("q")
+        self._values: array[Any] = array("i")  # until something comes that is no small whole number
+        self._nans, self._worded = array("q"), array("q")
         self._words: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -79,7 +86,7 @@ class Builder:
             found = array("d", map(float, cells))
             if "_" in "".join(cells) or any(value != value for value in found):
                 raise ValueError
-            self._values.extend(found)
+            self._join(found)
         except ValueError:  # a cell that is empty, NaN, a word, or 1_000
             for cell in cells:
                 self.add(cell)
@@ -95,23 +102,48 @@ class Builder:
                 if known < DISTINCT:
                     self._words[cell] = known
             value = float(known)
+            self._widen()  # words are told apart from whole numbers
         elif value != value and cell.strip().lower() in NAN:
             self._nans.append(len(self._values))
-        self._values.append(value)
+        self._append(value)
 
     def put(self, value: float | None) -> None:
         """Adds a number; None where nothing was measured."""
         if value is None:
-            self._values.append(float("nan"))
+            self._append(float("nan"))
             return
         if value != value:
             self._nans.append(len(self._values))
+        self._append(value)
+
+    def _append(self, value: float) -> None:
+        if self._values.typecode == "i":
+            if value == value and -SMALL < value < SMALL and value == int(value):
+                self._values.append(int(value))
+                return
+            self._widen()
         self._values.append(value)
+
+    def _join(self, found: array[float]) -> None:
+        if self._values.typecode == "i":
+            values = np.frombuffer(found, dtype=np.float64) if found else np.zeros(0)
+            if bool(((np.abs(values) < SMALL) & (values == np.floor(values))).all()):
+                self._values.frombytes(values.astype(np.intc).tobytes())
+                return
+            self._widen()
+        self._values.extend(found)
+
+    def _widen(self) -> None:
+        if self._values.typecode == "i":
+            self._values = array("d", self._values)
 
     def column(self) -> Column:
         """What has been added."""
+        values = np.frombuffer(self._values, dtype=self._values.typecode) if self._values else np.zeros(0)
+        if values.dtype != np.float64 and len(values) <= MOST_POINTS:
+            values = values.astype(np.float64)
         return Column(
-            np.frombuffer(self._values, dtype=np.float64) if self._values else np.zeros(0),
+            values,
             np.array(self._nans, dtype=np.int64),
             np.array(self._worded, dtype=np.int64),
             tuple(self._words),
@@ -133,7 +165,7 @@ class Table:
     source: str  # what errors call the file
     names: tuple[str, ...]  # one for each column; "1", "2", ... where the file has no header
     columns: tuple[Column, ...]
-    lines: Sequence[int] | np.ndarray  # (N,) where each row stands in the file, from 1
+    lines: Sequence[int] | Places | np.ndarray  # (N,) where each row stands in the file, from 1
     restarts: bool = False  # rows are of one run: a time that comes again was measured again after a restart
     direction: str | None = None  # of the values, where the file says which is better
     run_ends: dict[str, float] = field(default_factory=dict)  # by clock, where the file says when the run ends
@@ -161,7 +193,7 @@ class Table:
         return matches[0]
 
     def numbers(self, column: int) -> np.ndarray:
-        """(N,) the column as float64, NaN where nothing was measured.
+        """(N,) the column, NaN where nothing was measured; see `Column.values`.
 
         Raises:
             ValueError: at the first cell that is neither a number nor empty, with its line.
@@ -181,7 +213,8 @@ class Table:
 
     def take(self, rows: np.ndarray) -> Table:
         """The table of these rows."""
-        lines = np.asarray(self.lines, dtype=np.int64)[rows]
+        every = self.lines.array() if isinstance(self.lines, Places) else np.asarray(self.lines, dtype=np.int64)
+        lines = every[rows]
         return replace(self, columns=tuple(column.take(rows) for column in self.columns), lines=lines)
 
     def select(self, columns: Sequence[int], names: Sequence[str]) -> Table:

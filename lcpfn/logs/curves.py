@@ -10,7 +10,8 @@ import numpy as np
 from lcpfn.curve import Curve, Reading
 from lcpfn.logs.columns import Table
 from lcpfn.logs.identity import one_run
-from lcpfn.logs.restarts import Kept, coarse, counts, latest, stands_still, starts_over
+from lcpfn.logs.restarts import Kept, coarse, last_attempt, stands_still, starts_over
+from lcpfn.logs.rows import Rows, among, counts, rises, row, size, stays, thinned, where
 from lcpfn.logs.times import is_id, is_setting, is_time, is_wall_clock, may_be_time, rank
 from lcpfn.metric import Metric
 from lcpfn.names import metric_named, plain
@@ -48,9 +49,9 @@ def curve(table: Table, *, column: str | None = None, time_column: str | None = 
     written = table.columns[chosen].measured
     if not np.isfinite(y).any():
         raise ValueError(f"{table.source}: column {table.names[chosen]} holds no number that is finite")
-    measured = written.copy()
+    read, measured = int(written.sum()), written
     measured[: int(np.isfinite(y).argmax())] = False  # before the first number nothing was measured
-    return _Question(table, chosen, measured, int(written.sum()), other_runs).curve(time_column)
+    return _Question(table, chosen, measured, read, other_runs).curve(time_column)
 
 
 def value_column(table: Table, column: str | None) -> int:
@@ -113,42 +114,42 @@ class _Question:
     def curve(self, time_column: str | None) -> Curve:
         if time_column is not None and time_column != ROWS:
             return self._timed(_clock(self.table, time_column))
-        rows = np.flatnonzero(self.measured)
+        rows = where(self.measured)
         times = {i: self.table.numbers(i) for i in _named_times(self.table, self.chosen)}
         # Several rows of one time: metrics that take turns, and no missing values. (NaN differs from NaN.)
-        if not any((np.diff(t) == 0).any() for t in times.values()):
-            rows = np.arange(len(self.table))
+        if not any(map(stays, times.values())):
+            rows = slice(0, len(self.table))
         self._one_attempt(times)
         fine = [t[rows] for t in times.values() if self.table.restarts and not _coarse(t, times, rows)]
         if fine and time_column == ROWS:
-            return self._counted(rows, latest(fine[0]), "t")
+            return self._counted(rows, last_attempt(fine[0]), "t")
         for clock, t in times.items():
             if counts(t[rows]):
-                return self._counted(rows, Kept(np.arange(len(rows))), self.table.names[clock])
+                return self._counted(rows, Kept(slice(0, size(rows))), self.table.names[clock])
         if time_column is None:
             if times and (settled := self._settled(times)) is not None:
                 return settled
             times = {**times, **({} if times else self._rising(rows))}
             if times:
                 self._ask(times)
-        return self._counted(rows, Kept(np.arange(len(rows))), "t")
+        return self._counted(rows, Kept(slice(0, size(rows))), "t")
 
     def _settled(self, times: dict[int, np.ndarray]) -> Curve | None:
         """The curve where one of the times counts its values once those before a restart are left out."""
-        rows = np.flatnonzero(self.measured)
+        rows = where(self.measured)
         for clock, t in times.items():
             if np.isnan(t[rows]).any() or _coarse(t, times, rows) or self._several(t[rows], rows) is not None:
                 continue
-            kept = latest(t[rows])
-            clear = self.table.restarts or not (np.diff(t[rows]) == 0).any()
+            kept = last_attempt(t[rows])
+            clear = self.table.restarts or not stays(t[rows])
             if clear and counts(t[rows][kept.rows]):
                 return self._counted(rows, kept, self.table.names[clock])
         return None
 
     def _ask(self, times: dict[int, np.ndarray]) -> None:
         """Raises the question which of the times is meant: a horizon could be one of them, or a number of rows."""
-        rows = np.flatnonzero(self.measured)
-        rising = [clock for clock, t in times.items() if (np.diff(t[rows]) > 0).all()]
+        rows = where(self.measured)
+        rising = [clock for clock, t in times.items() if rises(t[rows])]
         unclear = (rising or list(times))[0]
         if not rising and (several := self._several(times[unclear][rows], rows)) is not None:
             raise ValueError(self._stands(unclear, *several, times))
@@ -158,15 +159,15 @@ class _Question:
             f"say --time-column {name} to use its times, or --time-column {ROWS} to count rows from 1"
         )
 
-    def _rising(self, rows: np.ndarray) -> dict[int, np.ndarray]:
+    def _rising(self, rows: Rows) -> dict[int, np.ndarray]:
         """The columns that only ever rise and whose names say nothing else: some time or other."""
         found = {}
-        if (measured := np.flatnonzero(self.measured)).size < RISING:
+        if size(measured := where(self.measured)) < RISING:
             return {}
         for i, name in enumerate(self.table.names):
             if i != self.chosen and may_be_time(name) and self.table.numeric(i):
                 t = self.table.columns[i].values
-                if (np.diff(t[measured]) > 0).all() and not counts(t[rows]):
+                if rises(t[measured]) and not counts(t[rows]):
                     found[i] = t
         return found
 
@@ -174,81 +175,89 @@ class _Question:
         """Raises where a table holds two runs one below the other and nothing else tells them apart."""
         if self.table.restarts:
             return
-        rows = np.flatnonzero(self.measured)
+        rows = where(self.measured)
         for clock, t in times.items():
             again = starts_over(t[rows])
             others = [s[rows] for i, s in times.items() if i != clock and not is_wall_clock(self.table.names[i])]
-            if again and not any((np.diff(s) >= 0).all() for s in others):
+            if again and not any((s[1:] >= s[:-1]).all() for s in others):
                 self._two_runs(clock, rows, again)
 
-    def _two_runs(self, clock: int, rows: np.ndarray, again: int) -> None:
+    def _two_runs(self, clock: int, rows: Rows, again: int) -> None:
         t, name = self.table.columns[clock].values[rows][again], self.table.names[clock]
         raise ValueError(
-            f"{self.table.source}, line {self.table.lines[rows[again]]}: {name} starts over at {t:g}: "
+            f"{self.table.source}, line {self.table.lines[row(rows, again)]}: {name} starts over at {t:g}: "
             "two runs in one file? Keep one of them"
         )
 
-    def _several(self, t: np.ndarray, rows: np.ndarray) -> tuple[float, np.ndarray] | None:
+    def _several(self, t: np.ndarray, rows: Rows) -> tuple[float, np.ndarray] | None:
         """A time that stands in several rows with different values, where most do; and those rows."""
         found = stands_still(t)
         values = self.table.columns[self.chosen].values[rows]
         if found is None or not _differ(t, values):
             return None
-        return found[0], rows[found[1]]
+        return found[0], found[1] + row(rows, 0) if isinstance(rows, slice) else rows[found[1]]
 
-    def _stands(self, clock: int, time: float, where: np.ndarray, times: dict[int, np.ndarray]) -> str:
-        rows = np.flatnonzero(self.measured)
-        lines = ", ".join(str(self.table.lines[i]) for i in where[:3])
-        finer = [self.table.names[i] for i, t in times.items() if i != clock and (np.diff(t[rows]) > 0).all()]
+    def _stands(self, clock: int, time: float, found: np.ndarray, times: dict[int, np.ndarray]) -> str:
+        rows = where(self.measured)
+        lines = ", ".join(str(self.table.lines[i]) for i in found[:3])
+        finer = [self.table.names[i] for i, t in times.items() if i != clock and rises(t[rows])]
         advice = (
             f"say --time-column {finer[0]}" if finer else f"keep one run, or say --time-column {ROWS} to count rows"
         )
         return (
-            f"{self.table.source}, line {self.table.lines[where[1]]}: {self.table.names[clock]} {time:g} stands in "
-            f"{len(where)} rows (lines {lines}{', ...' if len(where) > 3 else ''}): several runs, or several values "
+            f"{self.table.source}, line {self.table.lines[found[1]]}: {self.table.names[clock]} {time:g} stands in "
+            f"{len(found)} rows (lines {lines}{', ...' if len(found) > 3 else ''}): several runs, or several values "
             f"in one {self.table.names[clock]}? {advice}"
         )
 
     def _timed(self, clock: int) -> Curve:
         """The curve at the times of a column."""
-        table, rows = self.table, np.flatnonzero(self.measured)
+        table, rows = self.table, where(self.measured)
         if clock == self.chosen:
             raise ValueError(f"{table.source}: column {table.names[clock]} cannot hold both values and times")
         t, name = table.numbers(clock), table.names[clock]
         notices: tuple[str, ...] = ()
         if (without := np.isnan(t[rows])).any():
-            line = table.lines[rows[int(without.argmax())]]
+            line = table.lines[row(rows, int(without.argmax()))]
             if not table.restarts or without.all():
                 raise ValueError(f"{table.source}, line {line}: no time in column {name}")
             notices = (f"{int(without.sum())} without a time in {name} left out, the first in line {line}",)
-            rows = rows[~without]
-        every = np.flatnonzero(~np.isnan(t))
-        if not notices and ((np.diff(t[every]) > 0).all() or len(np.unique(t[every])) == len(every)):
+            rows = among(rows, np.flatnonzero(~without))
+        every = where(~np.isnan(t))
+        if not notices and (rises(t[every]) or len(np.unique(t[every])) == size(every)):
             rows = every
         elif (several := self._several(t[rows], rows)) is not None:
             others = {i: table.numbers(i) for i in _named_times(table, self.chosen)}
             raise ValueError(self._stands(clock, *several, others))
-        kept = latest(t[rows])
+        kept = last_attempt(t[rows])
         if kept.replaced and not table.restarts and (again := starts_over(t[rows])):
             self._two_runs(clock, rows, again)
         name = "t" if name.isdecimal() else name
-        return self._made(rows[kept.rows], t[rows[kept.rows]], name, kept, notices)
+        return self._made(among(rows, kept.rows), t, name, kept, notices)
 
-    def _counted(self, rows: np.ndarray, kept: Kept, clock: str) -> Curve:
+    def _counted(self, rows: Rows, kept: Kept, clock: str) -> Curve:
         """The curve at the times 1, 2, 3, ..."""
-        return self._made(rows[kept.rows], np.arange(1.0, len(kept.rows) + 1), clock, kept, ())
+        return self._made(among(rows, kept.rows), None, clock, kept, ())
 
-    def _made(self, rows: np.ndarray, t: np.ndarray, clock: str, kept: Kept, notices: Sequence[str]) -> Curve:
+    def _made(self, rows: Rows, times: np.ndarray | None, clock: str, kept: Kept, notices: Sequence[str]) -> Curve:
+        """The curve of some rows at the times of a column (N,), or at 1, 2, 3, ..."""
         table, column = self.table, self.table.columns[self.chosen]
-        y = np.where(self.measured[rows], column.values[rows], np.nan)
-        finite = np.isfinite(y)
+        every, measured = column.values[rows].astype(np.float64, copy=False), self.measured[rows]
+        finite = np.isfinite(every) & measured
         if not finite.any():
             raise ValueError(f"{table.source}: column {table.names[self.chosen]} holds no finite number that counts")
-        bad = self.measured[rows] & ~finite
-        end = len(y) - int(finite[::-1].argmax())  # behind the last finite value
-        diverged = t[end:][bad[end:]]
+        end = len(every) - int(finite[::-1].argmax())  # behind the last finite value
+        diverged = end + np.flatnonzero(measured[end:])[:1]
+        points = thinned(every, finite)
+        if isinstance(points, np.ndarray):
+            notices = (
+                *notices,
+                f"{len(points)} of {len(every)} points are kept, at even distances, the first, the last, the smallest "
+                "and the largest one among them; the counts are of all",
+            )
+        y = np.where(finite[points], every[points], np.nan)
+        counted = 1.0 + np.arange(len(every), dtype=np.int32)[points] if times is None else times[among(rows, points)]
         not_finite = int(column.measured.sum() - np.isfinite(column.values).sum())
-        y[~finite] = np.nan
         name = "y" if table.names[self.chosen].isdecimal() else table.names[self.chosen]
         reading = Reading(
             source=table.source,
@@ -260,19 +269,22 @@ class _Question:
             notices=(*table.notices, *notices),
             direction=table.direction,
         )
+        gone = None
+        if len(diverged):
+            gone = float(diverged[0] + 1 if times is None else times[row(rows, diverged[0])])
         return Curve(
-            t,
+            counted.astype(np.float64),
             y,
             metric=_metric(name, y, table.direction),
             run_end=table.run_ends.get(clock),
-            diverged_at=float(diverged[0]) if len(diverged) else None,
+            diverged_at=gone,
             name=name,
             clock=clock,
             reading=reading,
         )
 
 
-def _coarse(t: np.ndarray, times: dict[int, np.ndarray], rows: np.ndarray) -> bool:
+def _coarse(t: np.ndarray, times: dict[int, np.ndarray], rows: Rows) -> bool:
     return coarse(t[rows], [other[rows] for other in times.values()])
 
 

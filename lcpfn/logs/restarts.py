@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lcpfn.logs.rows import Rows, rises
+
 
 @dataclass(frozen=True, eq=False)
 class Kept:
     """The rows that count, by increasing time, and how many others there are."""
 
-    rows: np.ndarray  # (K,) indices
+    rows: Rows  # (K,) indices, or all
     replaced: int = 0  # rows that are left out
     abandoned: int = 0  # of these, rows of a time that has not come again
 
@@ -28,15 +30,17 @@ def latest(t: np.ndarray) -> Kept:
     >>> latest(np.array([1, 2, 3, 2])).rows
     array([0, 3, 2])
     """
-    steps = np.diff(t)
-    if (steps > 0).all():
+    if rises(t):
         return Kept(np.arange(len(t)))
     distinct = len(np.unique(t))
     if distinct == len(t):
         return Kept(np.argsort(t, kind="stable"))
-    if (steps >= 0).all():  # times that stand still: the last of each counts
-        rows = np.flatnonzero(np.append(steps > 0, True))
+    if (t[1:] >= t[:-1]).all():  # times that stand still: the last of each counts
+        rows = np.flatnonzero(np.append(t[1:] > t[:-1], True))
         return Kept(rows, len(t) - len(rows))
+    if (pieces := _attempts(t)) is not None:
+        rows = np.concatenate([np.arange(start, stop) for start, stop in pieces])
+        return Kept(rows, len(t) - len(rows), distinct - len(rows))
     kept: list[int] = []
     times = t.tolist()
     for i, time in enumerate(times):
@@ -57,6 +61,33 @@ def latest(t: np.ndarray) -> Kept:
     return Kept(rows, len(t) - len(rows), distinct - len(rows))
 
 
+def last_attempt(t: np.ndarray) -> Kept:
+    """As `latest`, where all rows of times that only rise are a slice: a list of them takes eight bytes for each."""
+    return Kept(slice(0, len(t))) if rises(t) else latest(t)
+
+
+def _attempts(t: np.ndarray) -> list[tuple[int, int]] | None:
+    """The rows that count, from one to another, where each restart goes on; None where a time comes again alone.
+
+    The same as what `latest` does row by row, for logs of millions of rows.
+    """
+    starts = np.concatenate([[0], np.flatnonzero(~(t[1:] > t[:-1])) + 1, [len(t)]])
+    if np.isnan(t).any():
+        return None
+    kept: list[tuple[int, int]] = []
+    for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist()):
+        last = kept[-1][1] - 1 if kept else start
+        if stop - start == 1 and t[last] > t[start]:
+            return None
+        while kept and t[kept[-1][0]] >= t[start]:
+            kept.pop()
+        if kept:
+            begin, end = kept.pop()
+            kept.append((begin, begin + int(np.searchsorted(t[begin:end], t[start]))))
+        kept.append((start, stop))
+    return kept
+
+
 def starts_over(t: np.ndarray) -> int:
     """The row at which times go back to the first one or before it, while some come again; 0 if they do not."""
     back = np.flatnonzero(t[1:] <= t[0]) + 1
@@ -66,7 +97,7 @@ def starts_over(t: np.ndarray) -> int:
 
 def stands_still(t: np.ndarray) -> tuple[float, np.ndarray] | None:
     """The first time that stands in several rows in a row, and those rows, if that is so of more than half of them."""
-    still = np.append(False, np.diff(t) == 0)
+    still = np.append(False, t[1:] == t[:-1])
     if np.count_nonzero(still & ~np.append(still[1:], False)) * 2 <= np.count_nonzero(~still):
         return None
     first = int(still.argmax())
@@ -75,9 +106,4 @@ def stands_still(t: np.ndarray) -> tuple[float, np.ndarray] | None:
 
 def coarse(t: np.ndarray, others: list[np.ndarray]) -> bool:
     """Whether a time stands still while another one goes on: epochs of values that were logged every few steps."""
-    return any(((np.diff(t) == 0) & (np.diff(other) > 0)).any() for other in others)
-
-
-def counts(t: np.ndarray) -> bool:
-    """Whether times are rows: 1, 2, 3, ... or 0, 1, 2, ..."""
-    return bool(len(t) and t[0] in (0.0, 1.0) and (np.diff(t) == 1.0).all())
+    return any(((t[1:] == t[:-1]) & (other[1:] > other[:-1])).any() for other in others)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lcpfn.logs.columns import Builder, Column, Table, column_of
+from lcpfn.logs.rows import Places, rises
 from lcpfn.logs.times import is_id, is_time, is_wall_clock, may_be_time, rank
 from lcpfn.names import plain
 
@@ -101,9 +101,9 @@ class Records:
 
     def __init__(self, source: str, *, only: str | None = None) -> None:
         self.source, self._only = source, only
-        self._rows: dict[str, array[int]] = {}
+        self._rows: dict[str, Places] = {}
         self._values: dict[str, Builder] = {}
-        self._lines: array[int] = array("q")
+        self._lines = Places()
         self.names: dict[str, None] = {}  # of numbers, in the order in which they come up
 
     def add(self, record: Mapping[str, object], line: int) -> None:
@@ -121,7 +121,7 @@ class Records:
             if self._only == "" or (self._only is not None and key != self._only and not (is_time(key) or is_id(key))):
                 continue
             if key not in self._rows:
-                self._rows[key], self._values[key] = array("q"), Builder()
+                self._rows[key], self._values[key] = Places(), Builder()
             try:
                 self._values[key].add(value) if isinstance(value, str) else self._values[key].put(float(value))
             except OverflowError:
@@ -138,7 +138,7 @@ class Records:
 
     def table(self, metric: str, run_ends: Mapping[str, float] | None = None) -> Table:
         """The rows in which a metric stands, with its times and names of runs."""
-        rows = np.array(self._rows[metric], dtype=np.int64)
+        rows = self._rows[metric]
         times = [name for name in self._rows if is_time(name) and name != metric]
         times.sort(key=lambda name: (rank(name), is_wall_clock(name)))
         others = [name for name in self._rows if name not in (*times, metric)]
@@ -148,26 +148,34 @@ class Records:
             self.source,
             (*times, *also, metric),
             (*columns, self._values[metric].column()),
-            np.array(self._lines, dtype=np.int64)[rows],
+            self._lines if len(rows) == len(self._lines) else self._lines.array()[rows.array()],
             restarts=True,
             run_ends=dict(run_ends or {}),
         )
 
-    def _aligned(self, name: str, rows: np.ndarray) -> Column:
+    def _aligned(self, name: str, rows: Places) -> Column:
         """The cells of a name in some rows, empty where it does not stand there."""
-        own, column = np.array(self._rows[name], dtype=np.int64), self._values[name].column()
-        place = np.searchsorted(own, rows)
-        there = (place < len(own)) & (own[np.minimum(place, len(own) - 1)] == rows)
+        column = self._values[name].column()
+        if self._rows[name] == rows:
+            return column
+        own, asked = self._rows[name].array(), rows.array()
+        place = np.searchsorted(own, asked)
+        there = (place < len(own)) & (own[np.minimum(place, len(own) - 1)] == asked)
         found = column.take(np.where(there, place, 0))
-        found.values[~there] = np.nan  # a copy: taken by index
+        if there.all():
+            return found
+        values = found.values.astype(np.float64)
+        values[~there] = np.nan
         empty = np.flatnonzero(~there)
-        return replace(found, nans=np.setdiff1d(found.nans, empty), worded=np.setdiff1d(found.worded, empty))
+        return replace(
+            found, values=values, nans=np.setdiff1d(found.nans, empty), worded=np.setdiff1d(found.worded, empty)
+        )
 
-    def _rises(self, name: str, rows: np.ndarray) -> bool:
+    def _rises(self, name: str, rows: Places) -> bool:
         if len(self._rows[name]) < len(rows):
             return False
         column = self._aligned(name, rows)
-        return column.numeric and bool((np.diff(column.values) > 0).all())
+        return column.numeric and rises(column.values)
 
 
 def run_of_records(

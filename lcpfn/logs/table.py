@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from lcpfn.logs.columns import Builder, Table, number
+from lcpfn.logs.rows import Places
 from lcpfn.logs.source import Progress, opened
 
 LONGEST = 1 << 26  # characters of a line: a longer one is no line of numbers
@@ -156,7 +156,7 @@ def _parse(lines: _Lines, keep: Sequence[int] | None, dense: int | None) -> Tabl
 def _table(
     rows: Iterable[Row], names: tuple[str, ...], source: str, keep: Sequence[int], dense: int | None, *, header: bool
 ) -> Table:
-    built, lines, notices = [Builder() for _ in keep], array("i"), list[str]()
+    built, lines, notices = [Builder() for _ in keep], Places(), list[str]()
     again, count, block = list(names), len(names), list[list[str]]()
     for cells, line, whole in rows:
         if len(cells) != count:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from lcpfn.logs import table
 from lcpfn.logs.columns import Table
 from lcpfn.logs.curves import value_column
+from lcpfn.logs.rows import rises, stays
 from lcpfn.logs.run import Run, run_of_table
 from lcpfn.logs.source import LARGE
 from lcpfn.logs.times import is_id, is_time, may_be_time
@@ -31,13 +30,13 @@ def read_for(path: Path, metric: str | None, clock: str | None = None) -> Table:
         asked = value_column(first, clock)
     keep = {chosen, *(() if asked is None else (asked,))}
     for i, name in enumerate(first.names):
-        rises = first.numeric(i) and bool((np.diff(first.columns[i].values) > 0).all())
-        if is_id(name) or (asked is None and (is_time(name) or (may_be_time(name) and rises))):
+        rising = first.numeric(i) and rises(first.columns[i].values)
+        if is_id(name) or (asked is None and (is_time(name) or (may_be_time(name) and rising))):
             keep.add(i)
     times = [first.columns[i].values for i in keep if i != chosen and first.numeric(i)]
     # Rows of one time are metrics that take turns, and most of them hold nothing of this one; where the times are
     # named, a row without a value says nothing.
-    dense = chosen if asked is not None or any((np.diff(t) == 0).any() for t in times) else None
+    dense = chosen if asked is not None or any(map(stays, times)) else None
     return table.read(str(path), keep=sorted(keep), dense=dense)
 
 

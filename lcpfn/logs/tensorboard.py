@@ -101,21 +101,28 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     Raises:
         ValueError: if it is no message.
     """
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
+    at, size = 0, len(data)
+    while at < size:
+        key = data[at]  # nearly all numbers have one byte: a call for each is most of the time
+        if key < 0x80:
+            at += 1
+        else:
+            key, at = _varint(data, at)
         kind = key & 7
         if kind == 0:
             value, at = _varint(data, at)
             yield key >> 3, value
             continue
         if kind == 2:
-            length, at = _varint(data, at)
+            if at < size and data[at] < 0x80:
+                length, at = data[at], at + 1
+            else:
+                length, at = _varint(data, at)
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
         else:
             raise ValueError(f"no protobuf message: wire type {kind}")
-        if at + length > len(data):
+        if at + length > size:
             raise ValueError("no protobuf message: a field is longer than what is left")
         yield key >> 3, data[at : at + length]
         at += length

@@ -13,10 +13,12 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from lcpfn.logs.run import Records, Run
+from lcpfn.logs.source import Progress
 from lcpfn.logs.tensorboard import fields
 
 NAMED, MAGIC, VERSION = b":W&B", 0xBEE1, 0  # little endian: 4 bytes, 2 bytes, 1 byte
@@ -27,6 +29,7 @@ LARGEST = 1 << 25  # bytes of a record; a history row with many histograms may h
 HISTORY, RUN = 2, 17
 RUN_ID, RUN_CONFIG, RUN_NAME = 1, 4, 8
 ITEM, KEY, NESTED_KEY, VALUE_JSON = 1, 1, 2, 16
+SHORT, VALUE = (KEY << 3 | 2, NESTED_KEY << 3 | 2), b"\x82\x01"  # how a name and a JSON text begin
 WALL_CLOCK = ("_timestamp", "_runtime")  # seconds, which W&B adds to each row
 STEP, STEP_NUMBER = 2, 1  # of a HistoryRecord that has no item _step
 
@@ -79,7 +82,7 @@ def records(path: Path) -> Iterator[bytes]:
         if len(head) == HEADER and head[6] != VERSION:
             raise ValueError(f"{path} is of version {head[6]} of W&B's format; version {VERSION} can be read")
         whole: list[bytes] | None = None  # pieces of a record that has begun; None between records
-        size = 0
+        size, progress = 0, Progress(path)
         for start, kind, data in _pieces(file, path):
             if (kind in (FULL, FIRST)) != (whole is None):
                 raise ValueError(_damaged(path, start, "a record begins inside another, or goes on that never began"))
@@ -90,8 +93,10 @@ def records(path: Path) -> Iterator[bytes]:
             if kind in (MIDDLE, LAST) and whole is not None:
                 whole.append(data)
             if kind in (FULL, LAST) and whole is not None:
-                yield b"".join(whole)
+                yield whole[0] if len(whole) == 1 else b"".join(whole)
                 whole = None
+                progress.at(start)
+        progress.end()
 
 
 def _pieces(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, bytes]]:
@@ -131,7 +136,9 @@ def _row(data: bytes) -> dict[str, float]:
     for field, value in fields(data):
         if field == ITEM and isinstance(value, bytes):
             key, text = _item(value)
-            if key not in WALL_CLOCK and (number := _number(text)) is not None:
+            if key in WALL_CLOCK:
+                continue
+            if (number := _number(text)) is not None:
                 row[key] = number
         elif field == STEP and isinstance(value, bytes):
             step = dict(fields(value)).get(STEP_NUMBER, 0)
@@ -142,13 +149,22 @@ def _row(data: bytes) -> dict[str, float]:
 
 def _item(data: bytes) -> tuple[str, bytes]:
     """The name and the JSON of an item of history or configuration."""
+    if len(data) > 4 and data[0] in SHORT and data[1] < 0x80:  # a short name and a short number, as nearly all are
+        end = 2 + data[1]
+        if data[end : end + 2] == VALUE and len(data) > end + 2 and data[end + 2] == len(data) - end - 3 < 0x80:
+            return _text(data[2:end]), data[end + 3 :]
     names, text = [], b""
     for field, value in fields(data):
         if field in (KEY, NESTED_KEY) and isinstance(value, bytes):
-            names.append(value.decode("utf-8", "replace"))
+            names.append(_text(value))
         elif field == VALUE_JSON and isinstance(value, bytes):
             text = value
     return ".".join(name for name in names if name), text
+
+
+@lru_cache(maxsize=4096)  # the same names in each row
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
 
 
 def _number(text: bytes) -> float | None:
