@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -289,7 +290,7 @@ def test_another_network_is_refused_by_its_fields(capsys: pytest.CaptureFixture[
     err = capsys.readouterr().err
     assert "the network and coordinates of the checkpoint paper, got other width (32 here, 128 there), layers" in err
     assert "times (relative here, absolute there); say --width 128 --layers 4" in err and "clock" not in err
-    advice = err.split("say ")[1].split()
+    advice = shlex.split(err.split("say ")[1])
     assert main([*TINY, "--init", "paper", *advice]) == 0, "the advice must do"
     assert main([*TINY, "--init", "nobody", "--name", "other"]) == 2
     assert "no checkpoint 'nobody'" in capsys.readouterr().err

@@ -54,7 +54,10 @@ class Parent:
         ours = {**dataclasses.asdict(options.model), **dataclasses.asdict(options.coordinates)}
         grown = [name for name in GROWS if ours[name] > theirs[name]]
         grown += [name for name in INPUTS if set(ours[name]) >= set(theirs[name])]
-        if differ := [name for name in ours if ours[name] != theirs[name] and name not in grown]:
+        differ = [name for name in ours if ours[name] != theirs[name] and name not in grown]
+        if "times" in differ:  # the features follow from it: one flag is advice enough
+            differ = [name for name in differ if name not in INPUTS]
+        if differ:
             raise ValueError(
                 f"--init needs the network and coordinates of the checkpoint {options.init}, got other "
                 + ", ".join(f"{name} ({ours[name]} here, {theirs[name]} there)" for name in differ)
