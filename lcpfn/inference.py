@@ -55,7 +55,7 @@ class Inference:
         """What this network knows, for `lcpfn.prepare`."""
         return World(metric, self.coordinates.known_clock, self.coordinates.bounded, self.config.limit)
 
-    def view(self, points: Context, metric: Metric) -> Frame:
+    def view(self, points: Context, metric: Metric) -> Frame[np.ndarray]:
         """Locations, scales and tokens of all prefixes; nothing is tamed."""
         self.check_size(points)
         t, y = filled(points.t), filled(points.y) * metric.sign
@@ -98,7 +98,13 @@ class Inference:
         with np.errstate(all="ignore"):  # judged in the next line
             features = self.coordinates.query(filled(context.t), clocked, after, np, context.end)
         _check_range(features, context, "asked times")
-        raw = self.network.decode(states, self._array(features), KINDS.index(kind))
+        place, known = KINDS.index(kind), len(self.network.weights["kinds.weight"])
+        if place >= known:
+            raise ValueError(
+                f"this checkpoint knows the kinds {', '.join(KINDS[:known])}, got kind={kind!r}; `lcpfn train --init` "
+                "trains it further with those that it lacks"
+            )
+        raw: Any = self.network.decode(states, self._array(features), place)
         return raw if self.device is None else raw.cpu().numpy()
 
     def law(self, raw: np.ndarray) -> Mixture:

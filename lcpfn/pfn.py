@@ -5,9 +5,9 @@ Letters: B curves, T observed points, Q query points, P queries of one curve in 
 
 from __future__ import annotations
 
-import importlib
 import importlib.resources
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from lcpfn.belief import Belief
 from lcpfn.inference import Inference, certain, filled
 from lcpfn.metric import Metric
 from lcpfn.network.checkpoint import Checkpoint
+from lcpfn.others.given import Given
 from lcpfn.prepare import Prepared, prepare
 from lcpfn.query import KIND, check_kind
 from lcpfn.stream import Stream
@@ -258,7 +259,7 @@ class PFN:
         """
         return Stream(self.inference, self._world, metric, run_end)
 
-    def given(self, runs: Any, *, metric: Metric | None = None) -> Any:
+    def given(self, runs: Iterable[Any], *, metric: Metric | None = None) -> Given:
         """The engine that also knows these other runs of the same search.
 
         Args:
@@ -271,8 +272,7 @@ class PFN:
         Raises:
             ValueError: if the runs are of several metrics, or their times cannot be of one search.
         """
-        # By name: it knows this engine.
-        return importlib.import_module("lcpfn.others.given").Given(self, runs, metric=metric)
+        return Given(self, runs, metric=metric)
 
     def _replay_next(self, asked: Prepared, kind: str) -> Replay:
         points = asked.points

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lcpfn.belief import Belief
+from lcpfn.query import KIND
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -20,7 +21,6 @@ LEVELS = (0.5, 0.8, 0.95)  # shares of the belief inside the bands
 # in equal steps of lightness, from the narrowest to the widest; lines also differ in their strokes.
 BANDS = ("#5A9FD0", "#9CC7E6", "#D3E6F4")
 MEDIAN, TRUTH, BLACK, GREY = "#00395A", "#D55E00", "#000000", "#777777"
-WORDS = {"value": "forecast", "signal": "forecast without noise", "best": "best to come"}
 INSTALL = "plots need matplotlib: install this project with its extra, pip install -e '.[plot]'"
 
 
@@ -77,7 +77,7 @@ def fan(
             _cut_off(axes, seen[0][-1], belief.metric.direction)
     if truth is not None:
         legend += axes.plot(*_points(truth), color=TRUTH, linewidth=1.6, zorder=4, label="what happened")
-    legend += axes.plot(t, median, color=MEDIAN, linewidth=2, zorder=3, label=f"{WORDS[belief.kind]}, median")
+    legend += axes.plot(t, median, color=MEDIAN, linewidth=2, zorder=3, label=f"{KIND[belief.kind].title}, median")
     for i, level in enumerate(sorted(levels)):
         lower, upper = edges[2 * i], edges[2 * i + 1]
         label = f"{100 * level:.4g} % band"

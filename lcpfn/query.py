@@ -29,11 +29,15 @@ class Kind:
         name: by which it is asked for.
         ahead: whether it is about times after the last observed point alone.
         says: what the answer is, in words.
+        title: of its forecast in a picture.
+        share: of the questions that a network is trained on, unless its options say otherwise.
     """
 
     name: KindName
     ahead: bool
     says: str
+    title: str
+    share: float
 
     def answer(self, y: Any, signal: Any, after: Any, at: Any, xp: Any) -> Any:
         """The true answers (B, P) on curves that are known to the end: what a network is trained to say.
@@ -50,6 +54,7 @@ class Kind:
             return take(y, at, 1)
         if self.name == "signal":
             return take(signal, at, 1)
+        assert self.name == "best", "a new kind says here what its answer is"
         place = xp.arange(y.shape[1], device=y.device)
         inside = (place >= after[..., None]) & (place <= at[..., None])  # (B, P, T)
         return xp.amax(xp.where(inside, y[:, None, :], xp.full_like(y, -math.inf)[:, None, :]), -1)
@@ -59,9 +64,21 @@ class Kind:
 KIND: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("value", ahead=True, says="what will be measured at t"),
-        Kind("signal", ahead=False, says="what the run is worth at t, without measurement noise"),
-        Kind("best", ahead=True, says="the best that will be measured after the last point, up to t"),
+        Kind("value", ahead=True, says="what will be measured at t", title="forecast", share=0.7),
+        Kind(
+            "signal",
+            ahead=False,
+            says="what the run is worth at t, without measurement noise",
+            title="forecast without noise",
+            share=0.15,
+        ),
+        Kind(
+            "best",
+            ahead=True,
+            says="the best that will be measured after the last point, up to t",
+            title="best to come",
+            share=0.15,
+        ),
     )
 }
 KINDS: tuple[KindName, ...] = get_args(KindName)

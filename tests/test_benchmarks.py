@@ -366,5 +366,7 @@ def test_durations_have_a_fitting_unit(report: dict[str, Any], seconds: float, t
 def test_the_documents_show_what_the_results_say() -> None:
     done = launch("report/documents", "--check")
     assert done.returncode == 0, done.stderr
-    readme = (ROOT / "README.md").read_text()
-    assert {"quality", "calibration", "speed", "speedrun"} <= set(re.findall(r"<!-- table:(\S+) -->", readme))
+    shown = "".join(page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")))
+    tables = re.findall(r"<!-- table:(\S+) -->", shown)
+    assert {"real", "quality", "calibration", "versus_mcmc", "speed", "speedrun"} <= set(tables)
+    assert len(tables) == len(set(tables))  # each in one place

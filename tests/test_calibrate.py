@@ -69,7 +69,7 @@ def test_what_cannot_be_done_is_said(arguments: list[str], message: str, capsys:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("lcpfn.cli.commands.find_spec", lambda name: None)
+    monkeypatch.setattr("lcpfn.cli.inputs.installed", lambda name: False)
     assert main([*FEW, "--out", "nowhere"]) == 2
     assert "[train]" in capsys.readouterr().err
     assert not Path("nowhere").exists()

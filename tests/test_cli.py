@@ -15,6 +15,7 @@ from lcpfn.cli import commands, parser
 from lcpfn.cli.demo import CURVES
 from lcpfn.metric import Metric
 from lcpfn.pfn import load
+from lcpfn.query import KINDS
 
 Y = CURVES["slow"].accuracy
 SEEN = 12
@@ -355,3 +356,7 @@ def test_mistakes_of_our_own_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(commands, "demo", broken)
     with pytest.raises(KeyError):
         parser.main(["demo"])
+
+
+def test_the_command_knows_every_kind_of_question() -> None:
+    assert parser.KINDS == KINDS

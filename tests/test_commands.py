@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lcpfn import cli
-from lcpfn.cli import commands, inputs
+from lcpfn.cli import inputs
 from lcpfn.cli.demo import CURVES
 from lcpfn.metric import Metric
 from lcpfn.pfn import load, locate
@@ -88,9 +88,8 @@ def test_the_demo_needs_something_to_see_and_to_forecast(capsys: pytest.CaptureF
 
 
 def missing(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    found = commands.find_spec
-    for module in (commands, inputs):
-        monkeypatch.setattr(module, "find_spec", lambda name: None if name == package else found(name))
+    found = inputs.installed
+    monkeypatch.setattr(inputs, "installed", lambda name: name != package and found(name))
 
 
 def test_without_matplotlib_there_is_a_demo_but_no_picture(

@@ -51,6 +51,9 @@ def test_without_runs_it_is_the_network_bit_for_bit(pfn: lcpfn.PFN) -> None:
     assert type(alone.law) is type(empty.law)
     replays = [engine.replay(y, 30, metric=ACCURACY).belief for engine in (pfn, pfn.given([]))]
     np.testing.assert_array_equal(replays[0].median(), replays[1].median())
+    curve = Curve(T[:SEEN], y[0, :SEEN], metric=Metric("min", bounds=(0, 2)))
+    asked = [engine.predict(curve, horizon=20).median() for engine in (pfn, pfn.given([]))]
+    np.testing.assert_array_equal(*asked)
     told = [engine.surprise(y[0], metric=ACCURACY).log_e for engine in (pfn, pfn.given([[[], []]]))]
     np.testing.assert_array_equal(*told)
 

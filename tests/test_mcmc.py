@@ -1,5 +1,6 @@
 """The sampling engine: it keeps the contract of every engine, says how far it can be trusted, and agrees with PFN."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -8,7 +9,8 @@ from contracts import check_engine
 
 import lcpfn
 from lcpfn import Metric
-from lcpfn.mcmc import AIES, MCMC, NUTS, SMC, ConvergenceWarning
+from lcpfn.distributions.mixture import Mixture
+from lcpfn.mcmc import AIES, MCMC, NUTS, SMC, ConvergenceWarning, Diagnostics, SampledBelief
 from lcpfn.priors import Domhan
 
 Y = [0.20, 0.34, 0.41, 0.48, 0.50, 0.55]
@@ -84,3 +86,24 @@ def test_wrong_input_is_refused():
         engine.predict([10.0, 20.0], 50)
     with pytest.raises(ValueError, match="this prior"):
         engine.predict(Y, 500)
+
+
+def test_a_part_of_a_sampled_belief_keeps_all_that_is_known() -> None:
+    """Indexing dropped the outcome, and would drop whatever a belief is given next."""
+    shape = (2, 3)
+    diagnostics = Diagnostics(**{field.name: np.ones(shape) for field in dataclasses.fields(Diagnostics)})
+    outcome = np.arange(12.0).reshape(*shape, 2) / 100
+    belief = SampledBelief(
+        Mixture(np.zeros((*shape, 1)), np.zeros((*shape, 1)), np.ones((*shape, 1))),
+        np.zeros(shape),
+        np.ones(shape),
+        metric=Metric(),
+        t=np.arange(6.0).reshape(shape),
+        outcome=outcome,
+        diagnostics=diagnostics,
+    )
+    part = belief[1, 1:]
+    assert isinstance(part, SampledBelief) and part.diagnostics.r_hat.shape == (2,)
+    np.testing.assert_array_equal(part.outcome, outcome[1, 1:])
+    np.testing.assert_array_equal(part.prob_diverged(), outcome[1, 1:].sum(-1))
+    np.testing.assert_array_equal(part.t, [4, 5])

@@ -21,7 +21,17 @@ import lcpfn
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAPPED: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
-FOLDERS = {name: ROOT / MAPPED.get(name, name.replace(".", "/")) for name in PROJECT["tool"]["setuptools"]["packages"]}
+
+
+def _folder(package: str) -> Path:
+    """Where a package lies: setuptools maps a package with all below it."""
+    if package in MAPPED:
+        return ROOT / MAPPED[package]
+    above, _, name = package.rpartition(".")
+    return _folder(above) / name if above else ROOT / name
+
+
+FOLDERS = {name: _folder(name) for name in PROJECT["tool"]["setuptools"]["packages"]}
 HEAVY = {"torch", "jax", "matplotlib", "pandas", "scipy.stats", "scipy.optimize", "scipy.integrate"}
 FRAMEWORKS = {"lightning", "transformers", "keras", "ray", "syne_tune"}  # the tests of each run its example
 MODULES = sorted(
@@ -61,13 +71,12 @@ def test_version_is_the_one_in_pyproject() -> None:
 def test_packages_are_the_folders() -> None:
     found = {
         ".".join([package, *path.parent.relative_to(folder).parts])
-        for package, folder in FOLDERS.items()
+        for package, folder in ((name, _folder(name)) for name in ("lcpfn", *MAPPED))
         for path in folder.rglob("*.py")
     }
     assert found == set(PROJECT["tool"]["setuptools"]["packages"])
     for name in found:
-        parent = next(package for package in sorted(FOLDERS, key=len, reverse=True) if name.startswith(package))
-        assert FOLDERS[parent].joinpath(*name.removeprefix(parent).split("."), "__init__.py").is_file()
+        assert (FOLDERS[name] / "__init__.py").is_file()
 
 
 def test_import_is_light(tmp_path: Path) -> None:

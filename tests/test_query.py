@@ -1,12 +1,16 @@
 """What users ask: the times of a horizon, times of their own, and which of them a kind of query allows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from networks import random_pfn
 
 from lcpfn.context import read_context, thin
 from lcpfn.metric import Metric
-from lcpfn.query import MAX_QUERIES, read_query
+from lcpfn.pfn import PFN
+from lcpfn.query import KIND, MAX_QUERIES, read_query
 
 NAN, INF = float("nan"), float("inf")
 THREE = [0.25, 0.5, 0.75]
@@ -126,3 +130,32 @@ def test_a_horizon_makes_queries_up_to_a_limit():
     assert ask(read(THREE), horizon=MAX_QUERIES + 3).shape == (1, MAX_QUERIES)
     with pytest.raises(ValueError, match="more than 100,000"):
         ask(read(THREE), horizon=MAX_QUERIES + 4)
+
+
+# -- kinds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("xp", [np, torch], ids=["numpy", "torch"])
+def test_the_true_answers_on_a_known_curve(xp):
+    y, signal = xp.asarray([[1.0, 4.0, 2.0, 3.0, 0.0]]), xp.asarray([[1.0, 2.0, 2.5, 2.8, 3.0]])
+    after, at = xp.asarray([[1, 2, 2, 0]]), xp.asarray([[1, 4, 2, 0]])
+    for name, wanted in {"value": [4, 0, 2, 1], "signal": [2, 3, 2.5, 1], "best": [4, 3, 2, 1]}.items():
+        assert KIND[name].answer(y, signal, after, at, xp).tolist() == [wanted], name
+
+
+def test_the_shares_of_the_kinds_are_a_whole():
+    assert sum(kind.share for kind in KIND.values()) == pytest.approx(1)
+
+
+def test_a_checkpoint_of_before_a_kind_was_added_refuses_that_kind_alone():
+    checkpoint = random_pfn().checkpoint
+    weights = {**checkpoint.weights, "kinds.weight": checkpoint.weights["kinds.weight"][:2]}
+    older = PFN(replace(checkpoint, weights=weights))
+    asked = {kind: random_pfn().predict(THREE, 10, kind=kind).median() for kind in ("value", "signal")}
+    for kind, median in asked.items():
+        np.testing.assert_array_equal(older.predict(THREE, 10, kind=kind).median(), median)
+    with pytest.raises(ValueError, match="this checkpoint knows the kinds value, signal, got kind='best'"):
+        older.predict(THREE, 10, kind="best")
+    more = np.concatenate([checkpoint.weights["kinds.weight"]] * 2)
+    with pytest.raises(ValueError, match=r"expected 'kinds\.weight' of"):
+        PFN(replace(checkpoint, weights={**checkpoint.weights, "kinds.weight": more}))

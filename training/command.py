@@ -25,32 +25,32 @@ def parser(
     model: type[ModelConfig] = ModelConfig, coordinates: type[Coordinates] = Coordinates
 ) -> argparse.ArgumentParser:
     """The parser; defaults are left to the dataclasses."""
-    made = argparse.ArgumentParser(
+    command = argparse.ArgumentParser(
         prog="lcpfn train",
         description="Pretrain a network on a prior, for --minutes, or for --steps: then it can be repeated to the bit.",
         epilog="Your own prior: --prior my_module:prior (lcpfn.priors.own says what that is). Fine-tuning: --init "
         "paper begins with that checkpoint's weights. "
         "Several GPUs: torchrun --nproc-per-node=8 -m lcpfn.training --device cuda --preset large --minutes 9",
     )
-    made.add_argument("--name", default="train", help="the run's folder under --runs (default: train)")
-    made.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
-    made.add_argument(
+    command.add_argument("--name", default="train", help="the run's folder under --runs (default: train)")
+    command.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
+    command.add_argument(
         "--preset", choices=sorted(PRESETS), default="small", help="sizes of the network (default: small)"
     )
-    made.add_argument("--resume", action="store_true", help="go on from the state in the run's folder")
+    command.add_argument("--resume", action="store_true", help="go on from the state in the run's folder")
     for cls, title in (
         (Options, "the run"),
         (model, "the network, instead of the preset's"),
         (coordinates, "its coordinates"),
     ):
-        group = made.add_argument_group(title)
+        group = command.add_argument_group(title)
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
             if field.name not in PARTS:
                 flag = "--" + field.name.replace("_", "-")
                 shown = "" if field.default is dataclasses.MISSING else f"(default: {field.default})"
                 group.add_argument(flag, help=shown, default=argparse.SUPPRESS, **_reader(hints[field.name]))
-    return made
+    return command
 
 
 def _reader(hint: Any) -> dict[str, Any]:
@@ -58,8 +58,10 @@ def _reader(hint: Any) -> dict[str, Any]:
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
     if typing.get_origin(hint) is tuple:
-        count = len(typing.get_args(hint))
-        return {"type": float, "nargs": count, "metavar": "X"}
+        parts = typing.get_args(hint)
+        if Ellipsis in parts:  # names of features, or shares of the kinds
+            return {"type": parts[0], "nargs": "+", "metavar": "NAME" if parts[0] is str else "X"}
+        return {"type": float, "nargs": len(parts), "metavar": "X"}
     if typing.get_origin(hint) is typing.Literal:  # checked by the dataclass, whose message says what came
         return {"type": str, "metavar": "|".join(typing.get_args(hint))}
     if hint is bool:

@@ -15,13 +15,13 @@ def optimizers(model: nn.Module, options: Options) -> dict[str, torch.optim.Opti
     for name, parameter in model.named_parameters():
         inner = parameter.ndim == 2 and (".blocks." in name or name.endswith(("think.weight", "embed2.weight")))
         (muon if inner and options.optimizer == "muon" else adam).append(parameter)
-    made: dict[str, torch.optim.Optimizer] = {
+    by_kind: dict[str, torch.optim.Optimizer] = {
         "adamw": torch.optim.AdamW(
             adam, lr=options.lr, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True
         )
     }
     if muon:
-        made["muon"] = torch.optim.Muon(
+        by_kind["muon"] = torch.optim.Muon(
             muon, lr=options.lr, weight_decay=options.weight_decay, adjust_lr_fn="match_rms_adamw"
         )
-    return made
+    return by_kind

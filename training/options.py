@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from lcpfn.network.config import ModelConfig
 from lcpfn.network.coordinates import Coordinates
+from lcpfn.query import KIND
 
 Optimizer = Literal["muon", "adamw"]
 Schedule = Literal["cosine", "wsd"]
@@ -32,7 +33,7 @@ class Options:
     steps: int | None = None  # number of steps; the learning rate follows the step, so a run can be repeated to the bit
     batch: int = 64  # curves in a step, on each process; a GPU wants 1024 or more
     questions: int = 64  # about each curve
-    shares: tuple[float, float, float] = (0.7, 0.15, 0.15)  # of value, signal and best among the questions
+    shares: tuple[float, ...] = tuple(kind.share for kind in KIND.values())  # of the kinds among the questions
     irregular: float = 0.2  # share of the steps whose curves are measured at uneven times
     optimizer: Optimizer = "muon"  # "muon" for the matrices of the blocks and AdamW for the rest, or "adamw" for all
     lr: float = 4e-3
@@ -65,8 +66,8 @@ class Options:
             number = getattr(self, name)
             if number is not None and not number > 0:
                 raise ValueError(f"{name} must be above zero, got {number}")
-        if len(self.shares) != 3 or min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError(f"shares must be three numbers from 0 to 1 that sum to 1, got {self.shares}")
+        if len(self.shares) != len(KIND) or min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares must be {len(KIND)} numbers from 0 to 1 that sum to 1, got {self.shares}")
         self.parameters_of_prior()
         if self.alarm_curves < 0:
             raise ValueError(f"alarm_curves must be 0 or more, got {self.alarm_curves}")

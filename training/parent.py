@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +13,12 @@ import torch
 from torch import nn
 
 from lcpfn.network.checkpoint import Checkpoint, digest
-from lcpfn.network.shapes import check_weights, read_config
+from lcpfn.network.shapes import ONLY_CHOICE, check_weights, read_config
 from lcpfn.pfn import locate
 from lcpfn.training.options import Options
 
-GROWS = ("layers", "hidden", "divergence")  # what a child may have more of
+GROWS = ("layers", "hidden", "divergence", "ends")  # what a child may have more of
+INPUTS = {"tokens": "embed1.weight", "queries": "ask_query.weight"}  # where the features of each enter, one a column
 RARE = -4.0  # log odds of divergence to begin with
 
 
@@ -46,20 +49,23 @@ class Parent:
         model, coordinates = read_config(checkpoint.config)
         check_weights(model, coordinates, checkpoint.weights)
         checkpoint.check_content()
-        theirs = {**dataclasses.asdict(model), **dataclasses.asdict(coordinates)}
+        only = {name: value for part in ONLY_CHOICE.values() for name, value in part.items()}
+        theirs = {**only, **dataclasses.asdict(model), **dataclasses.asdict(coordinates)}
         ours = {**dataclasses.asdict(options.model), **dataclasses.asdict(options.coordinates)}
         grown = [name for name in GROWS if ours[name] > theirs[name]]
+        grown += [name for name in INPUTS if set(ours[name]) >= set(theirs[name])]
         if differ := [name for name in ours if ours[name] != theirs[name] and name not in grown]:
             raise ValueError(
                 f"--init needs the network and coordinates of the checkpoint {options.init}, got other "
                 + ", ".join(f"{name} ({ours[name]} here, {theirs[name]} there)" for name in differ)
                 + f"; say {' '.join(flag(name, theirs[name]) for name in differ)}"
             )
-        told = checkpoint.provenance
-        facts = {"file": path.name, "sha256": digest(path), "prior": told["prior"], "curves_seen": told["curves_seen"]}
-        if "parent" in told:
-            facts["parent"] = told["parent"]
+        origin = checkpoint.provenance
+        facts = {"file": path.name, "sha256": digest(path)}
+        facts |= {name: origin[name] for name in ("prior", "curves_seen", "parent") if name in origin}
         weights = dict(checkpoint.weights)
+        for what, name in INPUTS.items():
+            weights[name] = by_name(weights[name], theirs[what], ours[what])
         if "divergence" in grown:  # the outputs that the parent lacks begin with rare divergence, whatever was seen
             more = options.model.outputs - len(weights["head.bias"])
             weights["head.weight"] = np.pad(weights["head.weight"], ((0, more), (0, 0)))
@@ -79,6 +85,19 @@ class Parent:
                     own[tuple(slice(size) for size in part.shape)] = part.to(own)
 
 
+def by_name(weights: np.ndarray, old: Sequence[str], new: Sequence[str]) -> np.ndarray:
+    """(E, F) weights of the features `new`, from those (E, F') of `old`, which are among them.
+
+    What the parent did not know begins with weight zero: it changes nothing yet, and its gradient is not zero.
+
+    >>> by_name(np.array([[1.0, 2.0]]), ["a", "b"], ["b", "c", "a"])
+    array([[2., 0., 1.]])
+    """
+    grown = np.zeros((len(weights), len(new)), weights.dtype)
+    grown[:, [new.index(name) for name in old]] = weights
+    return grown
+
+
 def flag(name: str, value: Any) -> str:
     """The flag that sets a field.
 
@@ -88,5 +107,6 @@ def flag(name: str, value: Any) -> str:
     words = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{'' if value else 'no-'}{words}"
-    shown = [f"{part:g}" for part in value] if isinstance(value, tuple) else [str(value)]
-    return f"--{words} {' '.join(shown)}"
+    parts = value if isinstance(value, tuple) else (value,)
+    shown = [f"{part:g}" if isinstance(part, float) else str(part) for part in parts]
+    return f"--{words} {shlex.join(shown)}"

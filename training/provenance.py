@@ -50,12 +50,12 @@ def provenance(
     parent: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """JSON facts for the header: prior, bounds, seed, commit, amount of training, versions, scores, and the parent."""
-    told = dataclasses.asdict(options)
-    del told["model"], told["coordinates"]
+    fields = dataclasses.asdict(options)
+    del fields["model"], fields["coordinates"]
     bounds = [bound if math.isfinite(bound) else None for bound in prior.bounds]
     facts = {
         "prior": {"name": prior.name, "parameters": prior.parameters(), "bounds": bounds},
-        "training": told,
+        "training": fields,
         "seed": options.seed,
         "commit": commit(),
         "curves_seen": curves_seen,

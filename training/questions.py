@@ -43,7 +43,7 @@ class Questions:
         return Questions(self.after[rows], self.t_query[rows], self.answer[rows], self.kinds, valid, outcome)
 
 
-def split(questions: int, shares: tuple[float, float, float]) -> list[int]:
+def split(questions: int, shares: tuple[float, ...]) -> list[int]:
     """How many questions of each kind; every share above zero gets at least one.
 
     >>> split(64, (0.6, 0.2, 0.2))
@@ -68,7 +68,7 @@ class QuestionLaw:
     """
 
     questions: int
-    shares: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    shares: tuple[float, ...] = tuple(kind.share for kind in KIND.values())
     early: float = EARLY
     final: float = FINAL
     one_cut: bool = False
@@ -118,7 +118,7 @@ def draw(curves: Curves, law: QuestionLaw, limit: int, *, generator: torch.Gener
         answers.append(torch.where(holds, answer, curves.y[:, :1]))  # a NaN would spread through the gradient
         valid.append(holds)
     kinds = torch.repeat_interleave(
-        torch.arange(3, device=device), torch.tensor(counts, device=device), output_size=sum(counts)
+        torch.arange(len(KINDS), device=device), torch.tensor(counts, device=device), output_size=sum(counts)
     )
     asked_at = curves.t.gather(1, torch.cat(times, 1))
     drawn = Questions(torch.cat(cuts, 1), asked_at, torch.cat(answers, 1), kinds, torch.cat(valid, 1))

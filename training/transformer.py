@@ -78,7 +78,7 @@ class QueryNetwork(nn.Module):
         self.coordinates = coordinates
 
     def raw(
-        self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
+        self, view: Frame[Tensor], t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
     ) -> Tensor:
         """Raw outputs of queries.
 
@@ -133,7 +133,7 @@ class Transformer(QueryNetwork):
         self.init_head(self.head)
 
     def raw(
-        self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
+        self, view: Frame[Tensor], t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
     ) -> Tensor:
         """(B, P, outputs) raw outputs of queries, see `QueryNetwork.raw`."""
         states = self.encode(view.tokens.float())

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from operator import ge
 from typing import Any
 
-from report import alarm, general, mcmc, rest, stopping, training
+from report import alarm, general, mcmc, others, rest, stopping, training
 from report.text import Rows, duration, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +170,7 @@ TABLES = {
     "mcmc_convergence": Table("versus_mcmc", mcmc.convergence, mcmc.COMMAND),
     **{name: Table("general_quality", rows, general.COMMAND) for name, rows in general.TABLES.items()},
     **{name: Table("alarm", rows, alarm.COMMAND) for name, rows in alarm.TABLES.items()},
+    **{name: Table("others", rows, others.COMMAND) for name, rows in others.TABLES.items()},
     **{name: Table("prior_rest", rows, rest.COMMAND) for name, rows in rest.TABLES.items()},
     **{name: Table("stopping", rows, stopping.COMMAND) for name, rows in stopping.TABLES.items()},
     **{name: Table("training_speed", rows, training.COMMAND) for name, rows in training.TABLES.items()},

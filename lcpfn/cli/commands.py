@@ -11,15 +11,15 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from lcpfn import logs
 from lcpfn.belief import Belief
+from lcpfn.cli import inputs
 from lcpfn.cli.answer import LEVELS, QUANTILES, Answer, left_out
-from lcpfn.cli.inputs import advice, in_flags, metric_of, require, split
+from lcpfn.cli.inputs import advice, in_flags, metric_of, others_of, require, split
 from lcpfn.curve import Curve
 from lcpfn.logs.source import progress_shown
 from lcpfn.network.checkpoint import Checkpoint, digest
@@ -49,6 +49,7 @@ def predict(options: Namespace) -> int:
         horizon = later.max()
     pfn = load(options.checkpoint)
     metric, assumed = metric_of(options, whole, pfn)
+    engine: Any = pfn if options.others is None else pfn.given(others_of(options, whole, metric), metric=metric)
 
     counted = np.array_equal(whole.t, np.arange(1.0, len(whole) + 1))  # then steps are known before the first value
     times = None if counted else seen.t
@@ -60,7 +61,7 @@ def predict(options: Namespace) -> int:
     def ask(t_query: Any = None, *, horizon: float | None = None, kind: str = options.kind) -> Belief:
         stretch = options.stretch_time
         try:
-            return pfn.predict(
+            return engine.predict(
                 seen.y,
                 t_query,
                 horizon=horizon,
@@ -88,7 +89,7 @@ def predict(options: Namespace) -> int:
     if options.incumbent is not None and (ahead := steps.t > last).any():
         best = ask(steps.t[ahead], kind="best")
     end = max(steps.t) if options.stretch_time else None
-    surprise = pfn.surprise(
+    surprise = engine.surprise(
         seen.y, t=times, metric=metric, run_end=end, stretch_time=options.stretch_time
     )  # after the forecast, whose errors say more
     answer = Answer(belief, seen, rest, best, options.incumbent, assumed, surprise, run_end if by_log else None)
@@ -171,7 +172,7 @@ def demo(options: Namespace) -> int:
         f"One forecast of all {len(rest)}: {forecast_ms:.1f} ms, its {len(QUANTILES)} quantiles: {quantiles_ms:.1f} ms"
     )
     sys.stdout.flush()
-    if options.out is None and find_spec("matplotlib") is None:
+    if options.out is None and not inputs.installed("matplotlib"):
         print(f"lcpfn: no picture: {advice('matplotlib', 'plot')}", file=sys.stderr)
         return 0
     require("matplotlib", "plot")

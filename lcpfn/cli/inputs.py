@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from argparse import Namespace
 from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 
+from lcpfn import logs
 from lcpfn.curve import Curve
 from lcpfn.metric import Metric
 from lcpfn.names import lower_is_better
@@ -21,9 +23,14 @@ def advice(package: str, extra: str) -> str:
     return f"this needs {package}; install this project with its extra: pip install -e '.[{extra}]'"
 
 
+def installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
+    return find_spec(package) is not None
+
+
 def require(package: str, extra: str) -> None:
     """Raises ImportError with advice if the package is not installed."""
-    if find_spec(package) is None:
+    if not installed(package):
         raise ImportError(advice(package, extra))
 
 
@@ -37,6 +44,23 @@ def split(whole: Curve, observe: int | None) -> tuple[Curve, Curve]:
     if whole.diverged_at is not None and not (len(seen) and seen.t[-1] >= whole.diverged_at):
         seen = replace(seen, diverged_at=None)  # that is still to come
     return seen, rest
+
+
+def others_of(options: Namespace, whole: Curve, metric: Metric) -> list[Curve]:
+    """The curves of the metric in the runs of `--others`; a line on the standard error for each that cannot be read.
+
+    The asked run itself, if it is among them, is left out here: the command asks about its log, whatever it has seen.
+    """
+    found = []
+    for run in logs.runs(options.others):
+        try:
+            curve = logs.read(options.others, metric=whole.name, run=run.name, clock=options.time_column)
+        except ValueError as error:
+            print(f"lcpfn: {options.others}, {run.name} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
+            continue
+        if not (np.array_equal(curve.t, whole.t) and np.array_equal(curve.y, whole.y, equal_nan=True)):
+            found.append(replace(curve, metric=metric))
+    return found
 
 
 def metric_of(options: Namespace, curve: Curve, pfn: PFN) -> tuple[Metric, dict[str, str]]:

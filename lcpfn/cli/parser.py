@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   echo 0.31 0.42 0.48 0.52 | lcpfn predict - --at 50,100 --json
 """
 CHECKPOINT = "name of a shipped one, or a .safetensors file (default: %(default)s)"
+KINDS = ("value", "signal", "best")  # those of lcpfn.query, which would load NumPy for --help; a test keeps them equal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,6 +128,11 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the run stops at this time: its schedule may raise it towards the end",
     )
     question.add_argument(
+        "--others",
+        metavar="FOLDER",
+        help="logs of other runs of the same search, finished or not: the forecast learns how they went on",
+    )
+    question.add_argument(
         "--incumbent",
         type=_number,
         metavar="Y",
@@ -191,7 +197,7 @@ def _add_question(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     question.add_argument("--at", type=_numbers, metavar="T,T,...", help="forecast these times alone")
     question.add_argument(
         "--kind",
-        choices=("value", "signal", "best"),
+        choices=KINDS,
         default="value",
         help="value: what will be measured (default); signal: without noise; best: the best value until then",
     )
@@ -245,9 +251,7 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     calibrate.add_argument(
         "--cuts", type=_counts, default=cuts, metavar="N,N,...", help="points seen (default: 10,20,40,80)"
     )
-    calibrate.add_argument(
-        "--kind", choices=("value", "signal", "best", "all"), default="value", help="of the questions (default: value)"
-    )
+    calibrate.add_argument("--kind", choices=(*KINDS, "all"), default="value", help="of the questions (default: value)")
     calibrate.add_argument(
         "--draws", type=_count, default=20, metavar="N", help="of several values together; 0: none (default: 20)"
     )

@@ -132,7 +132,7 @@ class Pool:
         """
         shape = (*self.shape, log_p.shape[-1])
         log_p, log_q = np.broadcast_to(log_p, shape), np.broadcast_to(log_q, shape)
-        inside, floor, ceiling = 0.0, -np.inf, np.inf
+        floor, ceiling = np.asarray(-np.inf), np.asarray(np.inf)
         if low is not None and high is not None:
             inside = self.log_mass(low, high)[..., None]
             floor, ceiling = low[..., None], high[..., None]

@@ -82,6 +82,8 @@ class Posterior:
             return signal, np.broadcast_to(sigma, signal.shape)
         if kind == "signal":
             draws = self.signal(t)
+        elif kind != "best":
+            raise ValueError(f'the posterior\'s draws answer the kinds "value", "signal" and "best", got {kind!r}')
         else:
             times = np.concatenate([steps, np.setdiff1d(t, steps)])
             noise = generator.normal(size=(len(times), len(sigma))).T  # the same at a step, whatever else is asked

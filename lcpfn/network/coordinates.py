@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from lcpfn.network.features import (
     ASKED_ON_CLOCK,
@@ -26,18 +26,19 @@ from lcpfn.network.features import (
     Seen,
     Token,
 )
+from lcpfn.network.namespace import Array
 
-Array = Any  # numpy.ndarray or torch.Tensor, the same kind throughout one call
+A = TypeVar("A", bound=Array)
 
 EMPTY_RANGE = 0.25  # d before the first point, relative to the distance between the bounds
 
 
-class Frame(NamedTuple):
+class Frame(NamedTuple, Generic[A]):
     """The local coordinates after 0..T points, and what the encoder reads."""
 
-    location: Array  # (B, T + 1)
-    scale: Array  # (B, T + 1), positive
-    tokens: Array  # (B, T, F)
+    location: A  # (B, T + 1)
+    scale: A  # (B, T + 1), positive
+    tokens: A  # (B, T, F)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Coordinates:
         """First and last time that the network knows; None if it knows ratios and counts alone."""
         return self.clock if self.times == "absolute" else None
 
-    def frame(self, t: Array, y: Array, lower: Array, upper: Array, xp: Any) -> Frame:
+    def frame(self, t: A, y: A, lower: A, upper: A, xp: Any) -> Frame[A]:
         """Locations, scales and token features of every prefix of B curves.
 
         Args:
@@ -121,16 +122,16 @@ class Coordinates:
         tokens = self.tokens_of(seen)
         return Frame(xp.concatenate([location, y], axis=1), xp.concatenate([scale, seen.d], axis=1), tokens)
 
-    def tokens_of(self, seen: Seen) -> Array:
+    def tokens_of(self, seen: Seen) -> Any:
         """(B, T, F) what the encoder reads of each point."""
         table = {**TOKEN, **self.of_value}
         return seen.xp.stack([table[name](seen) for name in self.tokens], axis=2)
 
-    def no_tokens(self, y: Array, xp: Any) -> Array:
+    def no_tokens(self, y: Array, xp: Any) -> Any:
         """(B, 0, F) the same of curves without a point."""
         return xp.zeros((y.shape[0], 0, self.token_features), dtype=y.dtype)
 
-    def query(self, t: Array, t_query: Array, after: Array, xp: Any, end: Array | None = None) -> Array:
+    def query(self, t: A, t_query: A, after: A, xp: Any, end: A | None = None) -> A:
         """(B, P, F) features of queries at t_query (B, P), each asked after `after` (B, P) points of times t (B, T).
 
         Coordinates with ends also read `end`, (B,), the time at which the run ends, NaN or None where nobody knows.
@@ -139,7 +140,7 @@ class Coordinates:
         return xp.stack([QUERY[name](asked) for name in self.queries], axis=2)
 
 
-def _empty(low: Array, high: Array, xp: Any) -> tuple[Array, Array]:
+def _empty(low: Array, high: Array, xp: Any) -> tuple[Any, Any]:
     """(B, 1) location and scale of a curve without a point, from its bounds (B, 1): all that is known of it."""
     has_low, has_high = xp.isfinite(low), xp.isfinite(high)
     both = has_low & has_high

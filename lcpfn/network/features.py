@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-Array = Any  # numpy.ndarray or torch.Tensor, the same kind throughout one call
+from lcpfn.network.namespace import Array
 
 DECAYS = (0.5, 0.8, 0.95)  # of the exponentially weighted means, per point
 MAIN = 1  # DECAYS[MAIN] makes the local scale d

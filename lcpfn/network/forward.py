@@ -5,12 +5,13 @@ Letters: B curves, T points, P queries, E width, H heads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lcpfn.network.config import ModelConfig
+from lcpfn.network.namespace import Array
 
-Array = Any  # numpy.ndarray or torch.Tensor, the same kind as the weights
 EPS = 1e-5  # of the layer norms, torch's default
 
 
@@ -33,7 +34,7 @@ class Network:
     """
 
     config: ModelConfig
-    weights: dict[str, Array]
+    weights: Mapping[str, Array]
     xp: Any
 
     def encode(self, tokens: Array, cache: Cache | None = None) -> Array:

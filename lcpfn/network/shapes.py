@@ -22,8 +22,13 @@ MAX_WEIGHT = 1e3
 ONLY_CHOICE = {"model": {"head": "mixture", "layout": "causal"}, "coordinates": {"values": "local"}}
 
 
-def shapes(config: ModelConfig, coordinates: Coordinates) -> dict[str, tuple[int, ...]]:
+def shapes(config: ModelConfig, coordinates: Coordinates, *, kinds: int = len(KINDS)) -> dict[str, tuple[int, ...]]:
     """Shapes of all weights by name, as `lcpfn.training.transformer.Transformer` names them.
+
+    Args:
+        config: sizes.
+        coordinates: features.
+        kinds: how many of `lcpfn.query.KINDS`, from the first on, the network was trained on.
 
     Example:
         >>> shapes(ModelConfig(width=8, heads=2), Coordinates())["blocks.0.attention.qkv.weight"]
@@ -35,7 +40,7 @@ def shapes(config: ModelConfig, coordinates: Coordinates) -> dict[str, tuple[int
         **_linear("embed1", tokens, e),
         **_linear("embed2", e, e),
         "norm.weight": (e,),
-        "kinds.weight": (len(KINDS), decoder),
+        "kinds.weight": (kinds, decoder),
         **_linear("ask_context", e, decoder),
         "ask_query.weight": (decoder, coordinates.query_features),
         **_linear("think", decoder, decoder),
@@ -97,7 +102,9 @@ def check_weights(config: ModelConfig, coordinates: Coordinates, weights: Mappin
             f"config and weights of a checkpoint must fit, got layers={config.layers:.6g} and weights of "
             f"{len(blocks)} layers (blocks.*); {_ADVICE}"
         )
-    expected = shapes(config, coordinates)
+    # A network from before the last kinds were added knows the first ones.
+    known = len(weights["kinds.weight"]) if "kinds.weight" in weights and weights["kinds.weight"].ndim else 0
+    expected = shapes(config, coordinates, kinds=min(max(known, 1), len(KINDS)))
     missing = [name for name in expected if name not in weights]
     unexpected = [name for name in weights if name not in expected]
     if missing or unexpected:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from lcpfn.belief import Belief
 from lcpfn.context import Context, read, thin
 from lcpfn.curve import Curve
-from lcpfn.engine import Engine
 from lcpfn.metric import Metric
 from lcpfn.others.answer import Answer, answer
 from lcpfn.others.forecast import pooled
@@ -63,7 +62,7 @@ class Given:
     """
 
     def __init__(
-        self, pfn: Engine, runs: Iterable[Any], *, metric: Metric | None = None, experts: Sequence[str] = EXPERTS
+        self, pfn: Any, runs: Iterable[Any], *, metric: Metric | None = None, experts: Sequence[str] = EXPERTS
     ) -> None:
         runs = list(runs)
         told = {each.metric for each in runs if isinstance(each, Curve) and each.metric is not None}
@@ -181,7 +180,8 @@ class Given:
         """An empty stream: feed it points one by one, ask in between."""
         return GivenStream(self, self.pfn.stream(metric=self._agreed(metric), run_end=run_end), run_end)
 
-    def _agreed(self, metric: Metric | None) -> Metric:
+    def _agreed(self, metric: Metric | None) -> Metric | None:
+        """What the network is told; without other runs whatever the user says."""
         if metric is not None and self.runs and metric != self.metric:
             raise ValueError(
                 f"all runs of a search are of one metric, got {metric} asked about where the others are of "
@@ -240,7 +240,7 @@ class Given:
     def _others(self, context: Context, marks: Sequence[tuple[str, str]]) -> dict[int, list[Run]]:
         """For each curve with points the other runs, without itself."""
         found = {}
-        for row in np.flatnonzero(context.count):
+        for row in np.flatnonzero(context.count).tolist():
             t, y = (part[row, : context.count[row]] for part in (context.t, context.y))
             name, clock = marks[row] if marks else ("", "")
             copies = [run for run in self.runs if run.begins_with(t, y) and not (name and run.name == name)]
@@ -253,7 +253,7 @@ class Given:
                 )
             others = [run for run in self.runs if run not in copies and not (name and run.name == name)]
             check_clocks([Run(t, y, clock=clock), *others])
-            found[int(row)] = others
+            found[row] = others
         return found
 
 

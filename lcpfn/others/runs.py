@@ -142,12 +142,14 @@ def check_clocks(runs: Sequence[Run]) -> None:
         raise ValueError(f"all runs of a search count one thing as time, got {', '.join(names)}; give them one clock")
     if len(runs) < 2:
         return
-    last = np.array([run.t[-1] for run in runs])
-    first = np.array([run.t[0] for run in runs])
-    for i in range(len(runs)):
-        end = np.delete(last, i).max()
-        if end > 0 and first[i] > APART * end:
-            raise ValueError(
-                f"all runs of a search count one thing as time, got one that begins at {first[i]:g} where every other "
-                f"one has ended by {end:g}; bring epochs, steps and seconds to one unit"
-            )
+    first, last = (np.array([run.t[k] for run in runs]) for k in (0, -1))
+    longest = int(last.argmax())
+    end = np.full(len(runs), last[longest])  # of all runs but each one
+    end[longest] = np.delete(last, longest).max()
+    late = (end > 0) & (first > APART * end)
+    if late.any():
+        i = int(late.argmax())
+        raise ValueError(
+            f"all runs of a search count one thing as time, got one that begins at {first[i]:g} where every other "
+            f"one has ended by {end[i]:g}; bring epochs, steps and seconds to one unit"
+        )

@@ -147,8 +147,8 @@ def _outcomes(
             if kind == "best":
                 later = run.y[run.count(now) : run.count(times[i, q])]
                 truth[i, q] = max(truth[i, q], (metric.sign * later).max(initial=-np.inf))
-    rows = np.flatnonzero(~measured.all(axis=1))
-    if not len(rows):
+    rows: list[int] = np.flatnonzero(~measured.all(axis=1)).tolist()
+    if not rows:
         return truth, error
     last = [Prefix(runs[i].t, runs[i].y, len(runs[i]), ends[i]) for i in rows]
     ahead = times[rows]

@@ -15,7 +15,7 @@ from lcpfn.others.question import Question, spread
 Array = NDArray[np.float64]
 
 START = {  # weights without evidence
-    "network": 0.3,
+    "network": 1.0,
     "recalibrated": 1.0,
     "error": 0.5,
     "error, half relative": 0.5,
@@ -26,7 +26,7 @@ START = {  # weights without evidence
 }
 SAFE = ("network", "recalibrated")
 FEW = 2.0  # outcomes with which the other experts have half their starting weight
-CAUTION = 1.5  # outcomes that the starting weights are worth
+CAUTION = 3.0  # outcomes that the starting weights are worth
 SMALL = 0.02  # of the outcomes' spread: smaller scores do not matter
 DOUBT = 1.0
 USUAL = 1.0  # features beyond the others' at which doubt begins
@@ -40,7 +40,7 @@ def grid(question: Question) -> tuple[Array, float]:
 
     What lies beyond counts as lying at its ends: an explosion to 1e26 is one bad outcome, not the only one.
     """
-    unit = spread(question.truth) + NEAR * question.typical
+    unit = float(spread(question.truth)) + NEAR * question.typical
     centre = float(np.median(question.truth))
     low, high = centre + unit * _LADDER[0], centre + unit * _LADDER[-1]
     ends = np.clip(question.truth, low, high)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lcpfn.network.checkpoint import Checkpoint
 from lcpfn.network.config import ModelConfig
-from lcpfn.network.coordinates import Array, Coordinates, Frame
+from lcpfn.network.coordinates import A, Coordinates, Frame
 from lcpfn.network.features import Seen, Token
 
 Head = Literal["bars", "mixture"]
@@ -65,7 +65,7 @@ class UnitCoordinates(Coordinates):
         if self.values != "unit":
             raise ValueError(f'values must be "unit" here, got {self.values!r}; take Coordinates for "local"')
 
-    def frame(self, t: Array, y: Array, lower: Array, upper: Array, xp: Any) -> Frame:
+    def frame(self, t: A, y: A, lower: A, upper: A, xp: Any) -> Frame[A]:
         """As in the library, but that location is 0 and scale 1 everywhere."""
         zeros = xp.zeros_like(y[:, :1]) if y.shape[1] else xp.zeros_like(lower)[:, None]
         location = xp.concatenate([zeros, xp.zeros_like(y)], axis=1)

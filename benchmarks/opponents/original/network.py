@@ -133,7 +133,7 @@ class OriginalTransformer(AnyHead):
         self.init_head(self.head)
 
     def raw(
-        self, view: Frame, t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
+        self, view: Frame[Tensor], t: Tensor, after: Tensor, t_query: Tensor, kinds: Tensor, end: Tensor | None = None
     ) -> Tensor:
         """Raw outputs of queries; one pass for each cut-off among them.
 
