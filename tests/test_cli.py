@@ -85,6 +85,7 @@ def test_keys_of_json_are_stable(capsys: pytest.CaptureFixture[str], log: str) -
             "diverged_at": None,
         },
         "reading": {"read": SEEN, "notices": [], **dict.fromkeys(COUNTS, 0)},
+        "run_end_by_log": None,
         "incumbent": None,
         "surprise": {"alarm": False, "since": None, "p_value": 1.0, "rate": 0.01, "surprising": []},
     }
