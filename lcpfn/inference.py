@@ -98,7 +98,7 @@ class Inference:
         with np.errstate(all="ignore"):  # judged in the next line
             features = self.coordinates.query(filled(context.t), clocked, after, np, context.end)
         _check_range(features, context, "asked times")
-        place, known = KINDS.index(kind), len(self.network.weights["kinds.weight"])
+        place, known = KINDS.index(kind), self.network.weights["kinds.weight"].shape[0]
         if place >= known:
             raise ValueError(
                 f"this checkpoint knows the kinds {', '.join(KINDS[:known])}, got kind={kind!r}; `lcpfn train --init` "

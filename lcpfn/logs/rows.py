@@ -140,7 +140,7 @@ def thinned(y: np.ndarray, finite: np.ndarray) -> Rows:
     They are evenly spaced by rank among the finite ones, in `INTERVALS` times as many steps: so a network that thins a
     curve to 100 points by rank (see `lcpfn.context.thin`) sees the same 100 values as of the whole curve, noise and
     all. (Each k-th value would have it see their neighbours: with noise a tenth of the interval's width, its ends moved
-    by up to 30 % of the width.) The smallest and the largest value stand in for a neighbour, so that the best value so
+    by 12 to 23 % of the width.) The smallest and the largest value stand in for a neighbour, so that the best value so
     far stays what it is; the first and the last row are kept also where they are not finite.
 
     Args:
