@@ -159,7 +159,7 @@ def test_the_command_without_measured_curves_says_so(monkeypatch, tmp_path, caps
 
 
 def test_the_command_compares_real_sources(tmp_path, capsys):
-    if not curves_of.folders():
+    if not curves_of.sources():
         pytest.skip("no measured curves here")
     assert check.main(["--quick", "--priors", "general", "--out", str(tmp_path / "out.json")]) == 0
     results = json.loads((tmp_path / "out.json").read_text())
