@@ -4,6 +4,13 @@ import os
 import random
 import sys
 
+# In one of several processes each library keeps to one thread; read when NumPy is imported, below this line.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_name, "1")
+
+# isort: split
+
 import numpy as np
 import numpyro  # noqa: F401 (here, since its first import moves numpy's global random state)
 import pytest

@@ -180,7 +180,7 @@ def test_the_first_value_of_a_metric_without_bounds_is_no_surprise():
 def test_a_stretched_run_has_its_own_times():
     y = [*CALM, 0.2, 0.7, 0.1, 0.6]
     t = np.arange(1, len(y) + 1) * 1000
-    told = load("paper").surprise(y, t=t, horizon=100_000, stretch_time=True)
+    told = load("paper").surprise(y, t=t, run_end=100_000, stretch_time=True)
     assert told.alarm and told.since in t
     np.testing.assert_array_equal(told.t, t)
     with pytest.raises(ValueError, match=r"times must lie in \[1, 100\]"):

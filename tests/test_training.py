@@ -262,7 +262,8 @@ def test_a_paused_schedule_goes_on_where_it_stood(tmp_path):
     learn = run.learn
     run.learn = lambda rate: (rates.append(rate), learn(rate))[1]
     run.run()
-    assert run.step > first.step and rates == sorted(rates, reverse=True)
+    falling = rates[max(0, run.options.warmup - first.step) :]  # a slow machine may pause within the warm-up
+    assert run.step > first.step and falling == sorted(falling, reverse=True)
     warm = min(1, (first.step + 1) / run.options.warmup)
     assert 0 <= rates[-1] < 0.1 * rates[0] and rates[0] <= 0.5 * run.options.lr * warm
     longer = Run(Options(**told, minutes=0.08), tmp_path / "run", say=quiet, resume=True)

@@ -21,7 +21,7 @@ SMALL = SMC(particles=512, runs=2, moves=4, threshold=0.5)
 
 @pytest.fixture(scope="module")
 def told() -> Verification:
-    return lcpfn.load("paper").verify(Y, [11, 20, 50, 100], sampler=SMALL)
+    return verify(lcpfn.load("paper"), Y, [11, 20, 50, 100], sampler=SMALL)
 
 
 def test_the_shipped_network_is_close_to_the_posterior(told: Verification) -> None:
@@ -86,11 +86,11 @@ def test_the_verdict_leaves_room_for_the_references_own_error(
 def test_wrong_questions_are_refused() -> None:
     pfn = lcpfn.load("paper")
     with pytest.raises(ValueError, match="one curve"):
-        pfn.verify([Y, Y], [50])
+        verify(pfn, [Y, Y], [50])
     with pytest.raises(ValueError, match="at least one time"):
-        pfn.verify(Y, [])
+        verify(pfn, Y, [])
     with pytest.raises(ValueError, match="a prior is one of"):
-        random_pfn().verify(Y, [50])
+        verify(random_pfn(), Y, [50])
 
 
 @pytest.mark.slow
