@@ -255,7 +255,8 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     names = {extra: {re.split(r"[\[>=<]", line)[0] for line in lines} for extra, lines in lists.items()}
     modules = {"scikit-learn": "sklearn", "arviz-stats": "arviz_stats", "syne-tune": "syne_tune"}
     declared = {name: modules.get(name, name) for extra in names.values() for name in extra}
-    elsewhere = {"build", "setuptools", "mypy", "ruff", "sphinx", "furo", "myst-parser"}  # run as commands, or by one
+    # Run as commands, or by one.
+    elsewhere = {"build", "setuptools", "mypy", "ruff", "sphinx", "furo", "myst-parser", "pytest-xdist"}
     parts = {"core", "train", "plot"}
     more_of = {"training": {"tensorboard"}, "lcpfn": {"mcmc", "optuna", *FRAMEWORKS}}
     allowed = {
